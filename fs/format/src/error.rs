@@ -46,6 +46,26 @@ impl FormatError {
         offset: usize,
         detail: impl Into<String>,
     ) -> Self {
-        Self { kind, record, offset, detail: detail.into() }
+        Self {
+            kind,
+            record,
+            offset,
+            detail: detail.into(),
+        }
+    }
+
+    /// The same error, seen from an input in which the record begins at byte `base`.
+    pub(crate) fn behind(mut self, base: usize) -> Self {
+        self.offset += base;
+        self
+    }
+
+    /// A [`FormatErrorKind::BadField`] in `record` at byte `offset`.
+    pub(crate) fn bad_field(
+        record: &'static str,
+        offset: usize,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self::new(FormatErrorKind::BadField, record, offset, detail)
     }
 }

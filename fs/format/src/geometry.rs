@@ -24,6 +24,8 @@ pub const GROUP_BLOCKS: u64 = ((BLOCK_SIZE - crate::bitmap::BITMAP_HEADER_BYTES)
 pub const MIN_VOLUME_BLOCKS: u64 = 4096;
 /// The largest volume, in blocks (2^44 blocks are 64 PiB; keeps every byte offset in an i64).
 pub const MAX_VOLUME_BLOCKS: u64 = 1 << 44;
+/// Blocks of the largest file: its last byte still has an offset that fits an i64.
+pub const MAX_FILE_BLOCKS: u64 = 1 << 51;
 
 /// Address of a block on the volume, counted in blocks from its start.
 pub type BlockAddress = u64;
@@ -31,6 +33,9 @@ pub type BlockAddress = u64;
 pub type DeltaNumber = u64;
 /// Number of an inode. 1 is the root directory; numbers are never used again.
 pub type InodeNumber = u64;
+
+/// The inode of the root directory.
+pub const ROOT_INODE: InodeNumber = 1;
 
 /// The fixed regions of a volume, in blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +77,22 @@ impl Geometry {
             return Err(bad("the volume has more than 2^44 blocks"));
         }
         if log_blocks < 64 || log_blocks > block_count / 4 {
-            return Err(bad("the log must have at least 64 blocks and at most a quarter of all"));
+            return Err(bad(
+                "the log must have at least 64 blocks and at most a quarter of all",
+            ));
         }
         let group_count = block_count.div_ceil(GROUP_BLOCKS);
         let bitmap_start = 2;
         let log_start = bitmap_start + 2 * group_count;
         let data_start = (log_start + log_blocks).next_multiple_of(NODE_BLOCKS);
-        Ok(Self { block_count, group_count, bitmap_start, log_start, log_blocks, data_start })
+        Ok(Self {
+            block_count,
+            group_count,
+            bitmap_start,
+            log_start,
+            log_blocks,
+            data_start,
+        })
     }
 
     /// The block after the last one that tree nodes and data may use.
@@ -105,6 +119,8 @@ impl Geometry {
     /// Whether `address..address + length` lies wholly where nodes and data may lie.
     pub fn holds_data(&self, address: BlockAddress, length: u64) -> bool {
         address >= self.data_start
-            && address.checked_add(length).is_some_and(|end| end <= self.data_end())
+            && address
+                .checked_add(length)
+                .is_some_and(|end| end <= self.data_end())
     }
 }

@@ -7,11 +7,12 @@
 //!
 //! Invariants: a decoder never panics, never allocates more than its input allows, and names the
 //! record and the offset in its error; `decode(encode(x)) == x` for every value that `encode`
-//! accepts; an encoder never writes past the space that it was given.
+//! accepts; what a decoder accepts has one encoding only (reserved bytes are zeros).
 
 #![forbid(unsafe_code)]
 
 pub mod bitmap;
+pub mod checksum;
 mod codec;
 pub mod error;
 pub mod features;
@@ -23,18 +24,20 @@ pub mod name_hash;
 pub mod node;
 pub mod superblock;
 
+pub use bitmap::BitmapBlock;
+pub use checksum::block_checksum;
 pub use error::{FormatError, FormatErrorKind};
 pub use features::{CompatFeatures, IncompatFeatures, ReadOnlyCompatFeatures};
 pub use geometry::{
-    BLOCK_SIZE, BlockAddress, DeltaNumber, Geometry, GROUP_BLOCKS, InodeNumber, NODE_BLOCKS,
-    NODE_SIZE,
+    BLOCK_SIZE, BlockAddress, DeltaNumber, GROUP_BLOCKS, Geometry, InodeNumber, NODE_BLOCKS,
+    NODE_SIZE, ROOT_INODE,
 };
 pub use item::{
     DirentBucket, DirentEntry, Extent, ExtentContent, FileKind, InodeRecord, Item, Timestamp,
     XattrBucket, XattrEntry,
 };
 pub use key::{Key, KeyKind};
-pub use log::{LogRecord, MapChange, TransactionHeader};
+pub use log::{LogRecord, MapChange, TransactionHeader, payload_checksum};
 pub use name_hash::NameHasher;
 pub use node::{Node, NodeEntries, NodePointer};
 pub use superblock::Superblock;

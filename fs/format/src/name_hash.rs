@@ -29,4 +29,9 @@ impl NameHasher {
         hasher.write(name);
         (hasher.finish() >> (64 - Self::BITS)).max(2)
     }
+
+    /// Whether [`NameHasher::hash`] could return `value`.
+    pub const fn can_be_hash(value: u64) -> bool {
+        value >= 2 && value < 1 << Self::BITS
+    }
 }

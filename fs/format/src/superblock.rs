@@ -3,6 +3,8 @@
 //! The slot with the highest sequence whose checksum fits is the volume's state as of its last
 //! unify; the log's transactions after `unified_through` come on top of it.
 
+mod codec;
+
 use uuid::Uuid;
 
 use crate::features::{CompatFeatures, IncompatFeatures, ReadOnlyCompatFeatures};
@@ -61,4 +63,16 @@ pub struct Superblock {
     pub next_inode: InodeNumber,
     /// Whether the volume was unmounted in order after this was written, with an empty log.
     pub clean: bool,
+}
+
+impl Superblock {
+    /// Whether the volume has features that allow this code to read, but not to write.
+    pub fn requires_read_only(&self) -> bool {
+        !ReadOnlyCompatFeatures::all().contains(self.read_only_compat)
+    }
+
+    /// Whether the volume has features that this code does not know but may ignore, or read past.
+    pub(crate) fn has_unknown_features(&self) -> bool {
+        self.requires_read_only() || !CompatFeatures::all().contains(self.compat)
+    }
 }
