@@ -3,6 +3,7 @@
 //! The slot with the highest sequence whose checksum fits is the volume's state as of its last
 //! unify; the log's transactions after `unified_through` come on top of it.
 
+mod check;
 mod codec;
 
 use uuid::Uuid;

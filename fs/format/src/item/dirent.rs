@@ -38,7 +38,7 @@ pub struct DirentBucket {
 }
 
 /// Whether a directory entry may have this name.
-pub(crate) fn is_valid_name(name: &[u8]) -> bool {
+fn is_valid_name(name: &[u8]) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name != b"."
         && name != b".."

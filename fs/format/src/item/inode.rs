@@ -112,7 +112,8 @@ pub struct InodeRecord {
     pub flags: u32,
     /// Bytes of a regular file or of a symlink's target; for a directory its number of entries.
     pub size: u64,
-    /// Blocks that the file's extents hold on disk.
+    /// Logical blocks of the file that are mapped: data, unwritten and inline each count one, so
+    /// that unify moving an inline block out of the tree does not change it.
     pub blocks: u64,
     /// For a directory: the directory that holds it (the root holds itself); else 0.
     pub parent: InodeNumber,

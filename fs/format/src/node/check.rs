@@ -26,7 +26,7 @@ pub(super) fn check_shape(node: &Node) -> Result<(), FormatError> {
 }
 
 /// Checks that a node can lie at `address`.
-pub(crate) fn check_address(address: u64) -> Result<(), FormatError> {
+fn check_address(address: u64) -> Result<(), FormatError> {
     let fits = address
         .checked_add(NODE_BLOCKS)
         .is_some_and(|end| end <= MAX_VOLUME_BLOCKS);

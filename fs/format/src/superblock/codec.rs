@@ -2,33 +2,19 @@
 
 use uuid::Uuid;
 
-use super::{FORMAT_VERSION, LABEL_BYTES, SUPERBLOCK_MAGIC, Superblock};
+use super::check::{RECORD, bad_field, error, offset, supported_incompat, supported_version};
+use super::{LABEL_BYTES, SUPERBLOCK_MAGIC, Superblock};
 use crate::checksum;
 use crate::codec::{Put, Reader};
 use crate::error::{FormatError, FormatErrorKind};
-use crate::features::{CompatFeatures, IncompatFeatures, ReadOnlyCompatFeatures};
-use crate::geometry::{BLOCK_SIZE, BlockAddress, Geometry, NODE_BLOCKS, NODE_SIZE, ROOT_INODE};
-use crate::node::{MAX_LEVEL, NodePointer};
+use crate::features::{CompatFeatures, ReadOnlyCompatFeatures};
+use crate::geometry::{BLOCK_SIZE, BlockAddress, Geometry, NODE_SIZE};
+use crate::node::NodePointer;
 
-/// The name of the record in errors.
-const RECORD: &str = "superblock";
 /// The bit of the state byte that says that the volume was unmounted in order.
 const STATE_CLEAN: u8 = 1;
 /// Reserved bytes behind the state byte.
 const STATE_PADDING_BYTES: usize = 6;
-
-/// Where the fields that can be wrong begin.
-mod offset {
-    pub(super) const FORMAT_VERSION: usize = 12;
-    pub(super) const OWN_ADDRESS: usize = 32;
-    pub(super) const INCOMPAT: usize = 64;
-    pub(super) const GEOMETRY: usize = 72;
-    pub(super) const ROOT: usize = 128;
-    pub(super) const ROOT_LEVEL: usize = 208;
-    pub(super) const LOG_TAIL: usize = 184;
-    pub(super) const NEXT_INODE: usize = 192;
-    pub(super) const LABEL: usize = 232;
-}
 
 impl Superblock {
     /// Whether `block` begins as a superblock does, intact or not.
@@ -133,104 +119,6 @@ impl Superblock {
             label: read_label(reader)?,
         })
     }
-
-    /// Checks what both directions demand.
-    fn check(&self) -> Result<(), FormatError> {
-        supported_version(self.format_version)?;
-        supported_incompat(self.incompat.bits())?;
-        check_geometry(&self.geometry)?;
-        if !self
-            .geometry
-            .superblock_addresses(self.sequence)
-            .contains(&self.own_address)
-        {
-            let detail = format!(
-                "sequence {} cannot lie at {}",
-                self.sequence, self.own_address
-            );
-            return Err(error(
-                FormatErrorKind::Misplaced,
-                offset::OWN_ADDRESS,
-                detail,
-            ));
-        }
-        self.check_root()?;
-        if self.log_tail >= self.geometry.log_blocks {
-            return Err(bad_field(
-                offset::LOG_TAIL,
-                "the log's tail is outside the ring",
-            ));
-        }
-        if self.next_inode <= ROOT_INODE {
-            return Err(bad_field(
-                offset::NEXT_INODE,
-                "the next inode would be the root",
-            ));
-        }
-        check_label(&self.label)
-    }
-
-    fn check_root(&self) -> Result<(), FormatError> {
-        let address = self.root.address;
-        let aligned = address.is_multiple_of(NODE_BLOCKS);
-        if !aligned || !self.geometry.holds_data(address, NODE_BLOCKS) {
-            return Err(bad_field(
-                offset::ROOT,
-                format!("no root can lie at block {address}"),
-            ));
-        }
-        if self.root.birth > self.unified_through {
-            return Err(bad_field(
-                offset::ROOT + 8,
-                "the root is newer than the last unify",
-            ));
-        }
-        if self.root_level > MAX_LEVEL {
-            let detail = format!("level {} is above {MAX_LEVEL}", self.root_level);
-            return Err(bad_field(offset::ROOT_LEVEL, detail));
-        }
-        Ok(())
-    }
-}
-
-fn error(kind: FormatErrorKind, offset: usize, detail: impl Into<String>) -> FormatError {
-    FormatError::new(kind, RECORD, offset, detail)
-}
-
-fn bad_field(offset: usize, detail: impl Into<String>) -> FormatError {
-    FormatError::bad_field(RECORD, offset, detail)
-}
-
-/// The version, if this code knows it.
-fn supported_version(version: u32) -> Result<u32, FormatError> {
-    match version {
-        0 => Err(bad_field(
-            offset::FORMAT_VERSION,
-            "there is no format version 0",
-        )),
-        1..=FORMAT_VERSION => Ok(version),
-        _ => {
-            let detail = format!(
-                "format version {version} is newer than {FORMAT_VERSION}, the newest known here; \
-                 use a newer braidfs"
-            );
-            Err(error(
-                FormatErrorKind::Unsupported,
-                offset::FORMAT_VERSION,
-                detail,
-            ))
-        }
-    }
-}
-
-/// The features, if this code knows them all.
-fn supported_incompat(bits: u64) -> Result<IncompatFeatures, FormatError> {
-    IncompatFeatures::from_bits(bits).ok_or_else(|| {
-        let unknown = bits & !IncompatFeatures::all().bits();
-        let detail =
-            format!("the volume needs the unknown features {unknown:#x}; use a newer braidfs");
-        error(FormatErrorKind::Unsupported, offset::INCOMPAT, detail)
-    })
 }
 
 fn write_geometry(geometry: &Geometry, out: &mut Vec<u8>) {
@@ -265,21 +153,6 @@ fn read_geometry(reader: &mut Reader<'_>) -> Result<Geometry, FormatError> {
     Ok(geometry)
 }
 
-/// Checks that the regions are those that follow from the sizes.
-fn check_geometry(geometry: &Geometry) -> Result<(), FormatError> {
-    let due = Geometry::with_log(geometry.block_count, geometry.log_blocks)
-        .map_err(|cause| error(cause.kind, offset::GEOMETRY, cause.detail))?;
-    if due != *geometry {
-        let detail = "the regions are not those of a volume of this size";
-        return Err(error(
-            FormatErrorKind::BadGeometry,
-            offset::GEOMETRY,
-            detail,
-        ));
-    }
-    Ok(())
-}
-
 fn read_state(reader: &mut Reader<'_>) -> Result<bool, FormatError> {
     let start = reader.offset();
     let state = reader.u8()?;
@@ -301,15 +174,4 @@ fn read_label(reader: &mut Reader<'_>) -> Result<String, FormatError> {
     std::str::from_utf8(label)
         .map(str::to_owned)
         .map_err(|_| bad_field(offset::LABEL, "the label is not UTF-8"))
-}
-
-fn check_label(label: &str) -> Result<(), FormatError> {
-    if label.len() > LABEL_BYTES {
-        let detail = format!("the label has {} bytes; {LABEL_BYTES} fit", label.len());
-        return Err(error(FormatErrorKind::TooLarge, offset::LABEL, detail));
-    }
-    if label.contains('\0') {
-        return Err(bad_field(offset::LABEL, "the label holds a NUL"));
-    }
-    Ok(())
 }
