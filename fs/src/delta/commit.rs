@@ -1,0 +1,165 @@
+//! Committing: the first to arrive leads, the others join.
+//!
+//! A caller adds its request to the batch that gathers, then takes the stage lock. If the batch was
+//! staged meanwhile by whoever held the lock before, it only waits for the flush; else it stages
+//! the batch, with all requests in it, as one delta. The flush happens outside the stage lock, so
+//! that the next delta is staged while this one is flushed. No thread is woken on the way: the road of
+//! an fsync stays on the thread that asked.
+//!
+//! Lock order: stage lock (`turn`), gate, inode state. `gathering`, `in_flight` and `replaced` are
+//! leaves.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
+
+use braidfs_format::{DeltaNumber, InodeNumber};
+use braidfs_pagecache::{Frozen, PageCache};
+use braidfs_store::Store;
+use dashmap::DashMap;
+use parking_lot::Mutex;
+
+use super::gate::DeltaGate;
+use super::request::{Batch, Scope};
+use crate::error::{FsError, FsErrorKind, FsResult};
+use crate::inode::{Inode, InodeTable};
+
+/// A delta that is published and not known to be durable.
+pub(super) struct StagedDelta {
+    /// Its number.
+    pub number: DeltaNumber,
+    /// The pages that it wrote: they become clean when it is durable.
+    pub pages: Vec<Frozen>,
+    /// The inodes that it staged: they may leave memory after it.
+    pub inodes: Vec<InodeNumber>,
+}
+
+/// How far staging got; whoever holds it stages.
+struct Turn {
+    staged_ticket: u64,
+    staged_delta: DeltaNumber,
+}
+
+/// Stages and commits deltas.
+pub(crate) struct Committer {
+    pub(super) store: Arc<Store>,
+    pub(super) cache: Arc<PageCache>,
+    pub(super) inodes: Arc<InodeTable>,
+    /// The open delta.
+    pub gate: DeltaGate,
+    dirty_data: DashMap<InodeNumber, Arc<Inode>>,
+    pub(super) replaced: Mutex<Vec<Arc<Inode>>>,
+    gathering: Mutex<Batch>,
+    turn: Mutex<Turn>,
+    failure: OnceLock<FsError>,
+    in_flight: Mutex<VecDeque<StagedDelta>>,
+}
+
+impl Committer {
+    /// A committer for the volume in `store`.
+    pub fn new(store: Arc<Store>, cache: Arc<PageCache>, inodes: Arc<InodeTable>) -> Self {
+        let next = store.next_delta();
+        Self {
+            store,
+            cache,
+            inodes,
+            gate: DeltaGate::new(next),
+            dirty_data: DashMap::new(),
+            replaced: Mutex::default(),
+            gathering: Mutex::default(),
+            turn: Mutex::new(Turn { staged_ticket: 0, staged_delta: next.saturating_sub(1) }),
+            failure: OnceLock::new(),
+            in_flight: Mutex::default(),
+        }
+    }
+
+    /// Makes everything in `scope` durable that was changed before this call.
+    ///
+    /// # Errors
+    /// `Io` after the first failed write or flush, then and ever after.
+    pub fn commit(&self, scope: Scope) -> FsResult<()> {
+        let staged = self.stage_up_to(scope)?;
+        let outcome = self.store.make_durable(staged);
+        self.settle(outcome.is_ok());
+        outcome.map_err(|error| self.fail(&error.into()))
+    }
+
+    /// Stages and publishes everything in `scope` without waiting for it to be durable.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn stage_up_to(&self, scope: Scope) -> FsResult<DeltaNumber> {
+        let ticket = self.gathering.lock().add(scope);
+        let mut turn = self.turn.lock();
+        if let Some(failure) = self.failure.get() {
+            return Err(failure.clone());
+        }
+        if turn.staged_ticket < ticket {
+            let batch = self.gathering.lock().take();
+            turn.staged_ticket = batch.last_ticket;
+            match self.stage(batch) {
+                Ok(Some(staged)) => {
+                    turn.staged_delta = staged.number;
+                    self.in_flight.lock().push_back(staged);
+                }
+                Ok(None) => {}
+                Err(error) => return Err(self.fail(&error)),
+            }
+        }
+        Ok(turn.staged_delta)
+    }
+
+    /// The error that made the volume read-only, if there was one.
+    pub fn failure(&self) -> Option<&FsError> {
+        self.failure.get()
+    }
+
+    /// Notes that the file's data has changes that no delta took. The caller holds its state lock.
+    pub fn note_dirty_data(&self, inode: &Arc<Inode>) {
+        self.dirty_data.insert(inode.number(), inode.clone());
+    }
+
+    /// Notes that the file's data is staged, or gone. The caller holds its state lock.
+    pub fn note_clean_data(&self, inode: InodeNumber) {
+        self.dirty_data.remove(&inode);
+    }
+
+    /// The files whose data has changes that no delta took.
+    pub(super) fn files_with_dirty_data(&self) -> Vec<Arc<Inode>> {
+        self.dirty_data.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// Whether any file's data has changes that no delta took.
+    pub fn has_dirty_data(&self) -> bool {
+        !self.dirty_data.is_empty()
+    }
+
+    /// Notes that a rename put this file over another one: the delta that takes the rename takes the
+    /// file's data too, so that replace-by-rename is safe without fsync.
+    pub fn note_replaced(&self, inode: Arc<Inode>) {
+        self.replaced.lock().push(inode);
+    }
+
+    /// Makes the volume read-only: what is staged can't be told from what is not any more.
+    fn fail(&self, error: &FsError) -> FsError {
+        self.cache.shut_down();
+        self.failure.get_or_init(|| FsError::new(FsErrorKind::Io, error.to_string())).clone()
+    }
+
+    /// Completes, or fails, the deltas that are settled now.
+    fn settle(&self, durable: bool) {
+        let through = if durable { self.store.durable_through() } else { DeltaNumber::MAX };
+        let settled: Vec<StagedDelta> = {
+            let mut in_flight = self.in_flight.lock();
+            let count = in_flight.iter().take_while(|delta| delta.number <= through).count();
+            in_flight.drain(..count).collect()
+        };
+        for delta in settled {
+            for pages in delta.pages {
+                if durable { pages.complete() } else { pages.fail() }
+            }
+            for inode in delta.inodes {
+                self.inodes.evict_if_idle(inode);
+            }
+        }
+    }
+}

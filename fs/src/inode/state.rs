@@ -1,0 +1,218 @@
+//! The mutable state of an inode, and how it is frozen for a closed delta.
+//!
+//! A file has one live state. When a delta that includes it has been closed, the state as of the
+//! close is *frozen* before it changes again: by the next operation that changes the file, or by the
+//! stager, whoever comes first. At most one closed delta is unpublished at any time (the stage
+//! lock), so one frozen state is enough.
+//!
+//! Namespace attributes (mode, owner, links, ...) go with every delta. Data attributes (size, content,
+//! modification time) go with the deltas that stage the file's data: all full deltas, and the fsync
+//! deltas of this file. In between, a record shows the data attributes as last staged.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use braidfs_format::{
+    DeltaNumber, Extent, FileKind, InodeRecord, MapChange, Timestamp,
+};
+use braidfs_pagecache::{Frozen, Mapping};
+use braidfs_store::{RangeMap, Reservation, Store};
+
+/// The logical block behind the last one a file can have (2^63 bytes); cuts punch up to here.
+pub(crate) const MAP_END: u64 = 1 << 51;
+
+/// The attributes that go with a file's data, as of its last staging.
+#[derive(Clone, Copy)]
+struct StagedData {
+    size: u64,
+    blocks: u64,
+    modified: Timestamp,
+}
+
+/// A file's data, frozen for one delta.
+pub(crate) struct FrozenData {
+    /// The pages to write, if any are dirty.
+    pub pages: Option<Frozen>,
+    /// The map changes that go with them; stay visible to readers until published.
+    pub map: Arc<RangeMap>,
+    /// Space promised to the pages.
+    pub reservation: Reservation,
+}
+
+/// An inode, frozen for one delta.
+pub(crate) struct FrozenInode {
+    /// The record as of the close.
+    pub record: InodeRecord,
+    /// The data, if the delta takes it.
+    pub data: Option<FrozenData>,
+}
+
+/// See the module.
+pub(crate) struct InodeState {
+    /// The live record. Its `blocks` is as of the last staging.
+    pub record: InodeRecord,
+    /// Map changes that no delta has staged: holes and preallocation.
+    pub map: RangeMap,
+    /// Space promised to the dirty pages of the open version.
+    pub reservation: Reservation,
+    /// The target, for a symbolic link that is not published yet.
+    pub symlink_target: Option<Arc<[u8]>>,
+    /// The delta whose change table has this inode's orphan record, if it is an orphan.
+    pub orphaned_in: Option<DeltaNumber>,
+    staged: StagedData,
+    record_delta: Option<DeltaNumber>,
+    data_delta: Option<DeltaNumber>,
+    frozen: Option<FrozenInode>,
+    staging_map: Option<Arc<RangeMap>>,
+    stored: bool,
+    removed: bool,
+}
+
+impl InodeState {
+    pub fn new(record: InodeRecord, stored: bool) -> Self {
+        let staged = StagedData {
+            size: if stored { record.size } else { 0 },
+            blocks: record.blocks,
+            modified: record.modified,
+        };
+        Self {
+            record,
+            map: RangeMap::new(),
+            reservation: Reservation::default(),
+            symlink_target: None,
+            orphaned_in: None,
+            staged,
+            record_delta: None,
+            data_delta: None,
+            frozen: None,
+            staging_map: None,
+            stored,
+            removed: false,
+        }
+    }
+
+    /// Freezes the state for the closed delta, if that delta takes anything of this inode and it
+    /// has not been frozen yet. To be called before every change, and by the stager.
+    pub fn freeze_if_due(
+        &mut self,
+        open_delta: DeltaNumber,
+        closed_full: DeltaNumber,
+        mapping: Option<&Arc<Mapping>>,
+    ) {
+        let record_due = self.record_delta.is_some_and(|delta| delta < open_delta);
+        let data_due = self.data_delta.is_some_and(|delta| delta <= closed_full);
+        if record_due || data_due {
+            self.freeze(data_due, mapping);
+        }
+    }
+
+    /// Freezes the state now; `with_data` says whether the closed delta takes the data.
+    pub fn freeze(&mut self, with_data: bool, mapping: Option<&Arc<Mapping>>) {
+        debug_assert!(self.frozen.is_none(), "two closed deltas unpublished at once");
+        let data = with_data.then(|| {
+            self.data_delta = None;
+            let pages = mapping.and_then(|mapping| mapping.freeze());
+            let map = Arc::new(std::mem::take(&mut self.map));
+            self.staging_map = Some(map.clone());
+            FrozenData { pages, map, reservation: std::mem::take(&mut self.reservation) }
+        });
+        self.record_delta = None;
+        self.stored = true;
+        self.frozen = Some(FrozenInode { record: self.record.clone(), data });
+    }
+
+    /// Takes the frozen state, for staging.
+    pub fn take_frozen(&mut self) -> Option<FrozenInode> {
+        let mut frozen = self.frozen.take()?;
+        if frozen.data.is_none() && self.record.kind() == FileKind::Regular {
+            frozen.record.size = self.staged.size;
+            frozen.record.modified = self.staged.modified;
+        }
+        frozen.record.blocks = self.staged.blocks;
+        Some(frozen)
+    }
+
+    /// Notes what the stager put into the delta.
+    pub fn note_staged(&mut self, record: &InodeRecord) {
+        let StagedData { size, blocks, modified } = &mut self.staged;
+        (*size, *blocks, *modified) = (record.size, record.blocks, record.modified);
+        self.record.blocks = record.blocks;
+    }
+
+    /// The delta that was staged is published: the store knows its map now.
+    pub fn note_published(&mut self) {
+        self.staging_map = None;
+    }
+
+    /// Marks the record changed in `delta`; true if it was not marked yet.
+    pub fn mark_record(&mut self, delta: DeltaNumber) -> bool {
+        self.record_delta.replace(delta).is_none()
+    }
+
+    /// Marks the data changed in `delta`; true if it was clean.
+    pub fn mark_data(&mut self, delta: DeltaNumber) -> bool {
+        let was_clean = self.data_delta.is_none();
+        self.data_delta.get_or_insert(delta);
+        was_clean
+    }
+
+    /// Whether content, size or map have changes that no closed delta took.
+    pub fn has_dirty_data(&self) -> bool {
+        self.data_delta.is_some()
+    }
+
+    /// Whether anything has changes that no closed delta took.
+    pub fn is_dirty(&self) -> bool {
+        self.data_delta.is_some() || self.record_delta.is_some()
+    }
+
+    /// Whether a closed delta, or the store, has a record of this inode.
+    pub fn is_stored(&self) -> bool {
+        self.stored
+    }
+
+    /// Drops everything pending: the inode is deleted. Its unpublished blocks become free.
+    pub fn remove(&mut self, store: &Store) {
+        for change in std::mem::take(&mut self.map).into_changes() {
+            release(store, change.extent.as_ref());
+        }
+        self.reservation = Reservation::default();
+        self.record_delta = None;
+        self.data_delta = None;
+        self.removed = true;
+    }
+
+    /// Whether the inode is deleted.
+    pub fn is_removed(&self) -> bool {
+        self.removed
+    }
+
+    /// Whether the inode could leave memory as far as its own state goes.
+    pub fn is_idle(&self) -> bool {
+        !self.is_dirty()
+            && self.frozen.is_none()
+            && self.staging_map.is_none()
+            && (self.record.links > 0 || self.removed)
+    }
+
+    /// Records a hole or a preallocation. Preallocated blocks that no delta took and that this
+    /// supersedes become free.
+    pub fn change_map(&mut self, change: MapChange, store: &Store) {
+        for superseded in self.map.replace(change) {
+            release(store, Some(&superseded));
+        }
+    }
+
+    /// What the changes that are not in the store say about `blocks`, newest first.
+    pub fn unpublished_maps(&self, blocks: Range<u64>) -> [Vec<MapChange>; 2] {
+        let staging = self.staging_map.as_ref().map_or_else(Vec::new, |map| map.lookup(blocks.clone()));
+        [self.map.lookup(blocks), staging]
+    }
+}
+
+/// Frees the blocks of an extent that no delta ever held.
+fn release(store: &Store, extent: Option<&Extent>) {
+    if let Some(extent) = extent {
+        store.release_unpublished(extent);
+    }
+}

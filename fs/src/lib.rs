@@ -1,0 +1,31 @@
+//! braidfs: a log-structured filesystem that forks pages instead of waiting for them.
+//!
+//! Purpose: the filesystem itself. [`volume::Volume`] is the core, driven by [`fuse`] (a thin
+//! adapter) and, without FUSE, by the tests; [`cli`] is the command line.
+//!
+//! Map: [`volume`] answers operations; [`inode`] holds the state of files in memory; [`delta`]
+//! groups changes into deltas, stages and commits them. Below lie `braidfs-pagecache` (cached pages,
+//! forking) and `braidfs-store` (log, tree, space).
+//!
+//! Lock order, outermost first (a thread never takes one to the left of one it holds):
+//! commit stage lock; rename lock; delta gate; directory locks (parents by number); file I/O locks
+//! (by number); inode state; inode table shards; page cache; store.
+
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod delta;
+pub mod error;
+pub mod fuse;
+pub mod inode;
+pub mod options;
+pub mod types;
+pub mod volume;
+
+pub use error::{FsError, FsErrorKind};
+pub use options::{AccessTime, MkfsOptions, MountOptions};
+pub use types::{
+    Attributes, Credentials, DirectoryEntry, FallocateMode, InodeNumber, RenameMode, ROOT_INODE,
+    SeekTarget, SetAttributes, SetTime, Statistics, XattrMode,
+};
+pub use volume::Volume;

@@ -1,0 +1,223 @@
+//! Making files: regular, device, directory, symbolic link, and further names for a file.
+
+use std::sync::Arc;
+
+use braidfs_format::item::MAX_LINKS;
+use braidfs_format::{Extent, ExtentContent, FileKind, InodeNumber, InodeRecord, MapChange};
+
+use super::Volume;
+use super::names::{check_name, lock_entries, require_alive};
+use crate::delta::ChangeGuard;
+use crate::error::{FsError, FsErrorKind, FsResult};
+use crate::inode::{Inode, PinnedInode, now};
+use crate::types::{Attributes, Credentials};
+
+/// Blocks that a new name may need in the end: a leaf's share and an inline target's block.
+const NEW_NAME_BLOCKS: u64 = 2;
+/// The longest target of a symbolic link, in bytes.
+const MAX_TARGET_BYTES: usize = 4095;
+const SETGID: u32 = 0o2000;
+const PERMISSIONS: u32 = 0o7777;
+
+impl Volume {
+    /// Makes a regular file, a pipe, a socket or a device.
+    ///
+    /// # Errors
+    /// `Exists`, `NotFound` (deleted parent), `NameTooLong`, `NoSpace`, `Invalid` for other types.
+    pub fn mknod(
+        &self,
+        parent: InodeNumber,
+        name: &[u8],
+        mode: u32,
+        device: u32,
+        credentials: &Credentials,
+    ) -> FsResult<Attributes> {
+        let kind = match FileKind::from_mode(mode) {
+            Some(FileKind::Directory | FileKind::Symlink) => None,
+            // mknod(2): no type means a regular file.
+            None if mode & !PERMISSIONS == 0 => Some(FileKind::Regular),
+            kind => kind,
+        };
+        let kind = kind.ok_or_else(|| {
+            FsError::new(FsErrorKind::Invalid, "mknod can't make a file of that type")
+        })?;
+        let has_device = matches!(kind, FileKind::CharDevice | FileKind::BlockDevice);
+        let new = NewFile {
+            kind,
+            permissions: mode & PERMISSIONS,
+            device: if has_device { device } else { 0 },
+            target: None,
+        };
+        self.create(parent, name, &new, credentials).map_err(|error| error.during("create"))
+    }
+
+    /// Makes a directory.
+    ///
+    /// # Errors
+    /// As [`Volume::mknod`]; `TooManyLinks` if the parent has too many subdirectories.
+    pub fn mkdir(
+        &self,
+        parent: InodeNumber,
+        name: &[u8],
+        mode: u32,
+        credentials: &Credentials,
+    ) -> FsResult<Attributes> {
+        let permissions = mode & PERMISSIONS;
+        let new = NewFile { kind: FileKind::Directory, permissions, device: 0, target: None };
+        self.create(parent, name, &new, credentials).map_err(|error| error.during("mkdir"))
+    }
+
+    /// Makes a symbolic link to `target`.
+    ///
+    /// # Errors
+    /// As [`Volume::mknod`]; `NameTooLong` if the target is empty or longer than 4095 bytes.
+    pub fn symlink(
+        &self,
+        parent: InodeNumber,
+        name: &[u8],
+        target: &[u8],
+        credentials: &Credentials,
+    ) -> FsResult<Attributes> {
+        if target.is_empty() || target.contains(&0) {
+            let detail = "a link needs a target without null bytes";
+            return Err(FsError::new(FsErrorKind::Invalid, detail).during("symlink"));
+        }
+        if target.len() > MAX_TARGET_BYTES {
+            let detail = "the target is longer than 4095 bytes";
+            return Err(FsError::new(FsErrorKind::NameTooLong, detail).during("symlink"));
+        }
+        let new = NewFile {
+            kind: FileKind::Symlink,
+            permissions: 0o777,
+            device: 0,
+            target: Some(target.into()),
+        };
+        self.create(parent, name, &new, credentials).map_err(|error| error.during("symlink"))
+    }
+
+    /// Gives a file one more name.
+    ///
+    /// # Errors
+    /// `NotPermitted` for directories, `TooManyLinks`, `NotFound` if the file has no name left,
+    /// and as [`Volume::mknod`].
+    pub fn link(
+        &self,
+        inode: InodeNumber,
+        new_parent: InodeNumber,
+        new_name: &[u8],
+    ) -> FsResult<Attributes> {
+        self.add_link(inode, new_parent, new_name).map_err(|error| error.during("link").on(inode))
+    }
+
+    fn create(
+        &self,
+        parent: InodeNumber,
+        name: &[u8],
+        new: &NewFile,
+        credentials: &Credentials,
+    ) -> FsResult<Attributes> {
+        check_name(name)?;
+        let guard = self.begin_change(NEW_NAME_BLOCKS)?;
+        let parent = self.pin_directory(parent)?;
+        let _entries = lock_entries(&[&parent]);
+        self.require_free_name(&guard.view(), &parent, name)?;
+        let record = new.record(&parent, credentials)?;
+        let number = self.inodes.allocate_number();
+        self.add_entry(&guard, &parent, name, number, new.kind)?;
+        if new.kind == FileKind::Directory {
+            self.change_record(&guard, &parent, |record| record.links += 1);
+        }
+        let inode = self.inodes.insert(Inode::new(number, record, false));
+        inode.add_kernel_reference();
+        self.change_record(&guard, &inode, |_| ());
+        if let Some(target) = &new.target {
+            self.set_target(&guard, &inode, target);
+        }
+        Ok(self.attributes(&inode))
+    }
+
+    /// The target is the content of the link, inline; it goes with the delta that makes the link.
+    fn set_target(&self, guard: &ChangeGuard<'_>, inode: &PinnedInode<'_>, target: &Arc<[u8]>) {
+        let content = ExtentContent::Inline { bytes: target.clone() };
+        let extent = Some(Extent { length: 1, content });
+        self.change_data(guard, inode, |state| {
+            state.symlink_target = Some(target.clone());
+            state.change_map(MapChange { start: 0, length: 1, extent }, &self.store);
+        });
+        self.committer.note_replaced(inode.share());
+    }
+
+    fn add_link(
+        &self,
+        inode: InodeNumber,
+        new_parent: InodeNumber,
+        new_name: &[u8],
+    ) -> FsResult<Attributes> {
+        check_name(new_name)?;
+        let guard = self.begin_change(NEW_NAME_BLOCKS)?;
+        let inode = self.pin(inode)?;
+        let parent = self.pin_directory(new_parent)?;
+        if inode.is_directory() {
+            let detail = "a directory can have one name only";
+            return Err(FsError::new(FsErrorKind::NotPermitted, detail));
+        }
+        let _entries = lock_entries(&[&parent]);
+        self.require_free_name(&guard.view(), &parent, new_name)?;
+        match inode.state().record.links {
+            0 => return Err(FsError::new(FsErrorKind::NotFound, "the file is deleted")),
+            MAX_LINKS.. => {
+                let detail = "the file has 65000 names already";
+                return Err(FsError::new(FsErrorKind::TooManyLinks, detail));
+            }
+            _ => {}
+        }
+        self.add_entry(&guard, &parent, new_name, inode.number(), inode.kind())?;
+        self.change_record(&guard, &inode, |record| {
+            record.links += 1;
+            record.changed = now();
+        });
+        inode.add_kernel_reference();
+        Ok(self.attributes(&inode))
+    }
+}
+
+/// What a new file is to be.
+struct NewFile {
+    kind: FileKind,
+    permissions: u32,
+    device: u32,
+    target: Option<Arc<[u8]>>,
+}
+
+impl NewFile {
+    /// The first record of the file in `parent`. A setgid directory hands on its group, and to
+    /// directories its setgid bit.
+    fn record(&self, parent: &Inode, credentials: &Credentials) -> FsResult<InodeRecord> {
+        require_alive(parent)?;
+        let parent_record = parent.state().record.clone();
+        let is_directory = self.kind == FileKind::Directory;
+        if is_directory && parent_record.links >= MAX_LINKS {
+            let detail = "the directory has 64998 subdirectories already";
+            return Err(FsError::new(FsErrorKind::TooManyLinks, detail));
+        }
+        let hands_on_group = parent_record.mode & SETGID != 0;
+        let inherited = if hands_on_group && is_directory { SETGID } else { 0 };
+        let time = now();
+        Ok(InodeRecord {
+            mode: self.kind.mode_bits() | self.permissions | inherited,
+            uid: credentials.uid,
+            gid: if hands_on_group { parent_record.gid } else { credentials.gid },
+            links: if is_directory { 2 } else { 1 },
+            generation: 1,
+            device: self.device,
+            flags: 0,
+            size: self.target.as_ref().map_or(0, |target| target.len() as u64),
+            blocks: 0,
+            parent: if is_directory { parent.number() } else { 0 },
+            accessed: time,
+            modified: time,
+            changed: time,
+            created: time,
+        })
+    }
+}

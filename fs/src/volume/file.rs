@@ -1,0 +1,194 @@
+//! The content of files: reading, writing, cutting, making durable.
+
+use braidfs_format::{BLOCK_SIZE, InodeNumber, MapChange};
+
+use super::Volume;
+use super::attributes::clear_suid_sgid;
+use crate::delta::{ChangeGuard, Scope};
+use crate::error::{FsError, FsErrorKind, FsResult};
+use crate::inode::{MAP_END, PinnedInode, now};
+
+/// The largest file: what a signed 64-bit offset reaches.
+pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
+const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
+
+impl Volume {
+    /// Reads into `buffer` from `offset` and returns how many bytes there were: fewer than asked only
+    /// at the end of the file.
+    ///
+    /// # Errors
+    /// `Io` with file, offset and block if a block can't be read or its checksum does not fit.
+    pub fn read(&self, inode: InodeNumber, offset: u64, buffer: &mut [u8]) -> FsResult<usize> {
+        let read = || {
+            let pinned = self.pin_regular(inode)?;
+            self.touch_accessed(&pinned);
+            let _io = pinned.io.read();
+            let size = pinned.state().record.size;
+            let available = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let count = buffer.len().min(available);
+            if count > 0 {
+                let mapping = pinned.mapping(&self.cache);
+                mapping.read(offset, &mut buffer[..count], &self.filler(&pinned))?;
+            }
+            Ok(count)
+        };
+        read().map_err(|error: FsError| error.during("read").on(inode).at(offset))
+    }
+
+    /// Writes `data` at `offset`, wholly or not at all. `clear_suid_sgid` drops those mode bits.
+    ///
+    /// # Errors
+    /// `FileTooLarge`, `NoSpace`, `ReadOnly`; `Io` if a page that is written in part can't be read.
+    pub fn write(
+        &self,
+        inode: InodeNumber,
+        offset: u64,
+        data: &[u8],
+        clear_suid_sgid: bool,
+    ) -> FsResult<usize> {
+        let written = || {
+            let end = checked_end(offset, data.len() as u64)?;
+            let pinned = self.pin_regular(inode)?;
+            if data.is_empty() {
+                return Ok(0);
+            }
+            self.write_pages(&pinned, offset, end, data, clear_suid_sgid)?;
+            Ok(data.len())
+        };
+        written().map_err(|error: FsError| error.during("write").on(inode).at(offset))
+    }
+
+    fn write_pages(
+        &self,
+        inode: &PinnedInode<'_>,
+        offset: u64,
+        end: u64,
+        data: &[u8],
+        drop_suid: bool,
+    ) -> FsResult<()> {
+        self.check_writable()?;
+        self.make_room();
+        let pages = end.div_ceil(BLOCK_BYTES) - offset / BLOCK_BYTES;
+        let reservation = self.reserve_for_write(inode, offset..end, pages)?;
+        let guard = self.begin_change(0)?;
+        let _io = inode.io.write();
+        self.prepare_data(&guard, inode);
+        let mapping = inode.mapping(&self.cache);
+        let written = mapping.write(offset, data, &self.filler(inode));
+        // Even a write that failed half-way may have left dirty pages.
+        self.change_data(&guard, inode, |state| {
+            state.reservation.join(reservation);
+            state.reservation.trim_to(mapping.open_dirty_pages());
+            if written.is_ok() {
+                state.record.size = state.record.size.max(end);
+                state.record.modified = now();
+                state.record.changed = state.record.modified;
+            }
+        });
+        if drop_suid {
+            self.change_record(&guard, inode, clear_suid_sgid);
+        }
+        written
+    }
+
+    /// Cuts the file to `size`, or extends it by a hole.
+    ///
+    /// # Errors
+    /// `FileTooLarge`, `IsADirectory`, `ReadOnly`; `Io` if the last page can't be read.
+    pub(super) fn truncate(&self, inode: InodeNumber, size: u64) -> FsResult<()> {
+        checked_end(size, 0)?;
+        let pinned = self.pin_regular(inode)?;
+        self.make_room();
+        let reservation = self.reserve_to_cut(&pinned, size)?;
+        let guard = self.begin_change(0)?;
+        let _io = pinned.io.write();
+        self.prepare_data(&guard, &pinned);
+        let old_size = pinned.state().record.size;
+        if size < old_size {
+            self.cut_pages(&guard, &pinned, size, reservation)?;
+        }
+        self.change_data(&guard, &pinned, |state| {
+            state.record.size = size;
+            state.record.modified = now();
+            state.record.changed = state.record.modified;
+        });
+        Ok(())
+    }
+
+    /// The last page of a cut file changes, unless the cut is at a page's edge.
+    fn reserve_to_cut(
+        &self,
+        inode: &PinnedInode<'_>,
+        size: u64,
+    ) -> FsResult<braidfs_store::Reservation> {
+        let changes_page = size % BLOCK_BYTES != 0 && size < inode.state().record.size;
+        if changes_page { self.reserve(1) } else { Ok(braidfs_store::Reservation::default()) }
+    }
+
+    fn cut_pages(
+        &self,
+        guard: &ChangeGuard<'_>,
+        inode: &PinnedInode<'_>,
+        size: u64,
+        reservation: braidfs_store::Reservation,
+    ) -> FsResult<()> {
+        let mapping = inode.mapping(&self.cache);
+        let cut = mapping.truncate(size, &self.filler(inode));
+        self.change_data(guard, inode, |state| {
+            state.reservation.join(reservation);
+            state.reservation.trim_to(mapping.open_dirty_pages());
+            if cut.is_ok() {
+                let start = size.div_ceil(BLOCK_BYTES);
+                let hole = MapChange { start, length: MAP_END - start, extent: None };
+                state.change_map(hole, &self.store);
+            }
+        });
+        cut
+    }
+
+    /// Makes the file's content and attributes durable, and every namespace change before.
+    /// `data_only` (fdatasync) has nothing to leave out: the delta is the same.
+    ///
+    /// # Errors
+    /// `Io` after the first failed write or flush of the volume, then and ever after.
+    pub fn fsync(&self, inode: InodeNumber, _data_only: bool) -> FsResult<()> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        let synced = || {
+            let pinned = self.pin(inode)?;
+            self.committer.commit(Scope::File(pinned.share()))
+        };
+        synced().map_err(|error| error.during("fsync").on(inode))
+    }
+
+    /// Makes everything durable.
+    ///
+    /// # Errors
+    /// As [`Volume::fsync`].
+    pub fn syncfs(&self) -> FsResult<()> {
+        if self.options.read_only {
+            return Ok(());
+        }
+        self.committer.commit(Scope::Everything).map_err(|error| error.during("syncfs"))
+    }
+
+    /// Reports the error that made the volume read-only, if there was one; writes nothing (close(2)
+    /// promises no durability).
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn flush(&self, inode: InodeNumber) -> FsResult<()> {
+        match self.committer.failure() {
+            Some(failure) => Err(failure.clone().during("flush").on(inode)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The end of a range, if a file can reach there.
+pub(super) fn checked_end(offset: u64, length: u64) -> FsResult<u64> {
+    offset.checked_add(length).filter(|end| *end <= MAX_FILE_BYTES).ok_or_else(|| {
+        FsError::new(FsErrorKind::FileTooLarge, "a file can't be larger than 2^63 - 1 bytes")
+    })
+}

@@ -1,0 +1,291 @@
+//! The volume: every operation of the filesystem, without FUSE.
+//!
+//! Purpose: [`Volume`] is what the FUSE adapter and the tests drive. One method an operation, one
+//! file a family of operations.
+//!
+//! An operation that changes something: waits for room in the page cache (`throttle`) and for space
+//! (`reserve`), holding no lock; enters the open delta ([`ChangeGuard`]); takes the locks of the inodes
+//! it changes; freezes what a closed delta still needs; changes the live state. What it reads
+//! of the namespace it reads through its guard's view: open delta, closed delta, store.
+//!
+//! Invariant: an operation either happens wholly in one delta or not at all; a check that can fail
+//! comes before the first change.
+
+mod attributes;
+mod background;
+mod create;
+mod extended;
+mod file;
+mod names;
+mod ranges;
+mod readdir;
+mod references;
+mod remove;
+mod rename;
+mod statistics;
+
+use std::sync::Arc;
+
+use braidfs_block::BlockDevice;
+use braidfs_format::{FileKind, InodeNumber, InodeRecord, NameHasher, Superblock};
+use braidfs_pagecache::{CacheConfig, PageCache, WritebackPolicy};
+use braidfs_store::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store};
+use parking_lot::Mutex;
+
+use crate::delta::{ChangeGuard, Committer, Scope};
+use crate::error::{FsError, FsErrorKind, FsResult};
+use crate::inode::{Filler, Inode, InodeState, InodeTable, PinnedInode};
+use crate::options::{MkfsOptions, MountOptions};
+use background::Background;
+
+pub use statistics::VolumeStatistics;
+
+/// The open delta is staged before it grows past this share of the log.
+const OPEN_DELTA_LOG_SHARE: u64 = 16;
+
+/// Reports how much of a long step is done: done, of all.
+pub type Progress<'a> = &'a dyn Fn(u64, u64);
+
+/// A mounted volume.
+pub struct Volume {
+    store: Arc<Store>,
+    cache: Arc<PageCache>,
+    inodes: Arc<InodeTable>,
+    committer: Arc<Committer>,
+    background: Mutex<Option<Background>>,
+    /// Held by renames that move directories, so that no two of them make a loop.
+    rename: Mutex<()>,
+    hasher: NameHasher,
+    options: MountOptions,
+    replay: ReplayReport,
+    log_bytes: u64,
+}
+
+impl Volume {
+    /// Makes a volume on `device`.
+    ///
+    /// # Errors
+    /// `Invalid` for sizes that make no sense; those of writing the device.
+    pub fn mkfs(
+        device: &dyn BlockDevice,
+        options: &MkfsOptions,
+        progress: Progress<'_>,
+    ) -> FsResult<Superblock> {
+        let format = FormatOptions {
+            label: options.label.clone(),
+            volume_id: options.volume_id,
+            log_blocks: options.log_blocks,
+            root_uid: options.root_uid,
+            root_gid: options.root_gid,
+        };
+        Store::format(device, &format, progress).map_err(|error| FsError::from(error).during("mkfs"))
+    }
+
+    /// Mounts the volume on `device`: replays its log and deletes its orphans.
+    ///
+    /// # Errors
+    /// Those of [`Store::open`]: not a volume, newer format, damaged; a cache that can't be had.
+    pub fn mount(device: Arc<dyn BlockDevice>, options: MountOptions) -> FsResult<Arc<Self>> {
+        Self::mount_with_progress(device, options, &|_, _| ())
+    }
+
+    /// As [`Volume::mount`], telling how far replay got.
+    ///
+    /// # Errors
+    /// As [`Volume::mount`].
+    pub fn mount_with_progress(
+        device: Arc<dyn BlockDevice>,
+        options: MountOptions,
+        progress: Progress<'_>,
+    ) -> FsResult<Arc<Self>> {
+        let open = OpenOptions { read_only: options.read_only, ..OpenOptions::default() };
+        let (store, replay) = Store::open(device, open, progress)?;
+        let store = Arc::new(store);
+        let cache = PageCache::new(cache_config(&options))?;
+        let superblock = store.superblock();
+        let inodes = Arc::new(InodeTable::new(store.next_inode()));
+        let committer = Arc::new(Committer::new(store.clone(), cache.clone(), inodes.clone()));
+        let volume = Arc::new(Self {
+            hasher: NameHasher::new(superblock.hash_key),
+            log_bytes: superblock.geometry.log_blocks * braidfs_format::BLOCK_SIZE as u64,
+            store,
+            cache,
+            inodes,
+            committer,
+            background: Mutex::new(None),
+            rename: Mutex::new(()),
+            options,
+            replay,
+        });
+        if !volume.options.read_only {
+            volume.delete_orphans()?;
+            volume.start_background();
+        }
+        Ok(volume)
+    }
+
+    /// Makes everything durable, folds the log into the tree and marks the volume clean. Later
+    /// changes are refused. Calling it again does nothing.
+    ///
+    /// # Errors
+    /// `Io` if anything could not be written: then the next mount replays what is durable.
+    pub fn unmount(&self) -> FsResult<()> {
+        let background = self.background.lock().take();
+        if let Some(background) = background {
+            background.stop();
+        }
+        if self.options.read_only {
+            return Ok(());
+        }
+        self.committer.commit(Scope::Everything)?;
+        self.store.close()?;
+        Ok(())
+    }
+
+    /// What the last mount replayed.
+    pub fn replay_report(&self) -> &ReplayReport {
+        &self.replay
+    }
+
+    /// Changes what a writer does when it hits a page under writeback.
+    pub fn set_policy(&self, policy: WritebackPolicy) {
+        self.cache.set_policy(policy);
+    }
+
+    fn pin(&self, number: InodeNumber) -> FsResult<PinnedInode<'_>> {
+        self.inodes.pin(number, &self.store)
+    }
+
+    fn pin_directory(&self, number: InodeNumber) -> FsResult<PinnedInode<'_>> {
+        let inode = self.pin(number)?;
+        if !inode.is_directory() {
+            return Err(FsError::new(FsErrorKind::NotADirectory, "not a directory").on(number));
+        }
+        Ok(inode)
+    }
+
+    fn pin_regular(&self, number: InodeNumber) -> FsResult<PinnedInode<'_>> {
+        let inode = self.pin(number)?;
+        match inode.kind() {
+            FileKind::Regular => Ok(inode),
+            FileKind::Directory => {
+                Err(FsError::new(FsErrorKind::IsADirectory, "is a directory").on(number))
+            }
+            _ => Err(FsError::new(FsErrorKind::Invalid, "not a regular file").on(number)),
+        }
+    }
+
+    fn filler<'a>(&'a self, inode: &'a Inode) -> Filler<'a> {
+        Filler { inode, store: &self.store }
+    }
+
+    fn check_writable(&self) -> FsResult<()> {
+        if self.options.read_only {
+            return Err(FsError::new(FsErrorKind::ReadOnly, "the volume is mounted read-only"));
+        }
+        match self.committer.failure() {
+            None => Ok(()),
+            Some(failure) => Err(FsError::new(
+                FsErrorKind::ReadOnly,
+                format!("the volume is read-only since an error ({failure}); unmount, check, mount"),
+            )),
+        }
+    }
+
+    /// Enters the open delta for a change that may need `blocks` more blocks in the end.
+    fn begin_change(&self, blocks: u64) -> FsResult<ChangeGuard<'_>> {
+        self.check_writable()?;
+        let reservation = if blocks > 0 { self.reserve(blocks)? } else { Reservation::default() };
+        let mut guard = self.committer.gate.enter();
+        while guard.changes().log_bytes() as u64 > self.log_bytes / OPEN_DELTA_LOG_SHARE {
+            drop(guard);
+            self.committer.commit(Scope::Namespace)?;
+            guard = self.committer.gate.enter();
+        }
+        guard.charge(reservation);
+        Ok(guard)
+    }
+
+    /// Promises `blocks`; if there are too few, folds what is freed but not yet reusable, then tries
+    /// once more. The caller holds no lock and no guard.
+    fn reserve(&self, blocks: u64) -> FsResult<Reservation> {
+        match self.store.reserve(blocks) {
+            Ok(reservation) => Ok(reservation),
+            Err(error) if error.errno() == libc::ENOSPC => {
+                self.reclaim_space()?;
+                Ok(self.store.reserve(blocks)?)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn reclaim_space(&self) -> FsResult<()> {
+        self.committer.commit(Scope::Everything)?;
+        Ok(self.store.unify()?)
+    }
+
+    /// Changes the record of an inode in the open delta.
+    fn change_record<R>(
+        &self,
+        guard: &ChangeGuard<'_>,
+        inode: &PinnedInode<'_>,
+        change: impl FnOnce(&mut InodeRecord) -> R,
+    ) -> R {
+        let mut state = inode.state();
+        state.freeze_if_due(guard.delta(), guard.closed_full(), inode.existing_mapping());
+        let result = change(&mut state.record);
+        if state.mark_record(guard.delta()) {
+            guard.changes().push_dirty_record(inode.share());
+        }
+        result
+    }
+
+    /// Freezes what a closed delta needs of a file, before its pages change.
+    fn prepare_data(&self, guard: &ChangeGuard<'_>, inode: &PinnedInode<'_>) {
+        let mut state = inode.state();
+        state.freeze_if_due(guard.delta(), guard.closed_full(), inode.existing_mapping());
+    }
+
+    /// Changes the data attributes or the map of a file in the open delta. The file was prepared
+    /// ([`Self::prepare_data`]) under the same guard.
+    fn change_data<R>(
+        &self,
+        guard: &ChangeGuard<'_>,
+        inode: &PinnedInode<'_>,
+        change: impl FnOnce(&mut InodeState) -> R,
+    ) -> R {
+        let mut state = inode.state();
+        let result = change(&mut state);
+        if state.mark_data(guard.delta()) {
+            self.committer.note_dirty_data(&inode.share());
+        }
+        result
+    }
+}
+
+impl Drop for Volume {
+    /// Stops the background thread. What is not durable is lost, as after a crash: only
+    /// [`Volume::unmount`] ends a mount in order.
+    fn drop(&mut self) {
+        if let Some(background) = self.background.lock().take() {
+            background.stop();
+        }
+    }
+}
+
+fn cache_config(options: &MountOptions) -> CacheConfig {
+    let mut config = match options.cache_bytes {
+        Some(bytes) => CacheConfig::with_pool_bytes(bytes),
+        None => CacheConfig::with_pool_bytes(default_cache_bytes()),
+    };
+    config.policy = options.policy;
+    config.dedup_zero = options.dedup_zero;
+    config
+}
+
+/// An eighth of the machine's memory, 64 MiB to 2 GiB: the kernel caches most pages too.
+fn default_cache_bytes() -> u64 {
+    let system = rustix::system::sysinfo();
+    let total = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit));
+    (total / 8).clamp(64 << 20, 2 << 30)
+}

@@ -1,0 +1,67 @@
+//! Looking up, and who keeps an inode alive.
+
+use braidfs_format::InodeNumber;
+
+use super::Volume;
+use super::names::check_name;
+use crate::error::FsResult;
+use crate::types::Attributes;
+
+impl Volume {
+    /// Finds `name` in `parent` and counts one reference, to be given back by [`Volume::forget`].
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`, `NameTooLong`.
+    pub fn lookup(&self, parent: InodeNumber, name: &[u8]) -> FsResult<Attributes> {
+        let found = || {
+            check_name(name)?;
+            let directory = self.pin_directory(parent)?;
+            // The gate comes before directory locks. A name that changes in between is concurrent
+            // with this look-up, which may then see either state.
+            let view = self.committer.gate.view();
+            let _entries = directory.entries.read();
+            let entry = self.require_entry(&view, &directory, name)?;
+            let inode = self.pin(entry.inode)?;
+            inode.add_kernel_reference();
+            Ok(self.attributes(&inode))
+        };
+        found().map_err(|error: crate::FsError| error.during("lookup"))
+    }
+
+    /// Gives back `count` references. A file without names and references is deleted.
+    pub fn forget(&self, inode: InodeNumber, count: u64) {
+        if let Ok(pinned) = self.pin(inode) {
+            pinned.drop_kernel_references(count);
+            self.delete_if_unused(&pinned);
+        }
+    }
+
+    /// Counts a handle on the inode, so that it stays when its last name goes. `truncate` cuts a
+    /// regular file to nothing (O_TRUNC).
+    ///
+    /// # Errors
+    /// `NotFound`; those of cutting.
+    pub fn open(&self, inode: InodeNumber, truncate: bool) -> FsResult<()> {
+        let opened = || {
+            let pinned = self.pin(inode)?;
+            pinned.add_open_handle();
+            if truncate {
+                let cut = self.truncate(inode, 0);
+                if cut.is_err() {
+                    pinned.drop_open_handle();
+                }
+                return cut;
+            }
+            Ok(())
+        };
+        opened().map_err(|error: crate::FsError| error.during("open").on(inode))
+    }
+
+    /// Gives back a handle. A file without names and references is deleted.
+    pub fn release(&self, inode: InodeNumber) {
+        if let Ok(pinned) = self.pin(inode) {
+            pinned.drop_open_handle();
+            self.delete_if_unused(&pinned);
+        }
+    }
+}

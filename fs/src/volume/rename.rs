@@ -1,0 +1,229 @@
+//! Renaming: replace, no-replace and exchange, within and between directories.
+
+use braidfs_format::{FileKind, InodeNumber, item::MAX_LINKS};
+
+use super::Volume;
+use super::names::{check_name, lock_entries, require_alive};
+use super::remove::require_empty;
+use crate::ROOT_INODE;
+use crate::delta::ChangeGuard;
+use crate::error::{FsError, FsErrorKind, FsResult};
+use crate::inode::{Inode, PinnedInode, now};
+use crate::types::RenameMode;
+
+/// A name in a directory.
+struct Place<'a> {
+    directory: &'a PinnedInode<'a>,
+    name: &'a [u8],
+}
+
+impl Volume {
+    /// Renames, by `mode`. A file that replaces another goes to disk with its data in the same delta:
+    /// replace-by-rename is safe without fsync.
+    ///
+    /// # Errors
+    /// `NotFound`, `Exists`, `NotEmpty`, `IsADirectory`, `NotADirectory`, `Invalid` (a directory
+    /// into itself), `TooManyLinks`.
+    pub fn rename(
+        &self,
+        parent: InodeNumber,
+        name: &[u8],
+        new_parent: InodeNumber,
+        new_name: &[u8],
+        mode: RenameMode,
+    ) -> FsResult<()> {
+        let renamed = || {
+            check_name(name)?;
+            check_name(new_name)?;
+            let _one_at_a_time = self.rename.lock();
+            let guard = self.begin_change(0)?;
+            let directory = self.pin_directory(parent)?;
+            let new_directory = self.pin_directory(new_parent)?;
+            let from = Place { directory: &directory, name };
+            let to = Place { directory: &new_directory, name: new_name };
+            self.rename_places(&guard, &from, &to, mode)
+        };
+        renamed().map_err(|error: FsError| error.during("rename").on(parent))
+    }
+
+    fn rename_places(
+        &self,
+        guard: &ChangeGuard<'_>,
+        from: &Place<'_>,
+        to: &Place<'_>,
+        mode: RenameMode,
+    ) -> FsResult<()> {
+        loop {
+            let (source, target) = self.resolve(guard, from, to)?;
+            let mut locked: Vec<&Inode> = vec![from.directory, to.directory, &source];
+            locked.extend(target.as_deref());
+            let _entries = lock_entries(&locked);
+            let (source_now, target_now) = self.resolve(guard, from, to)?;
+            let same_target = target.as_ref().map(|inode| inode.number())
+                == target_now.as_ref().map(|inode| inode.number());
+            if source_now.number() != source.number() || !same_target {
+                continue;
+            }
+            return match (target, mode) {
+                (None, RenameMode::Exchange) => {
+                    Err(FsError::new(FsErrorKind::NotFound, "there is nothing to exchange with"))
+                }
+                (Some(_), RenameMode::NoReplace) => {
+                    Err(FsError::new(FsErrorKind::Exists, "the new name is taken"))
+                }
+                (Some(target), _) if target.number() == source.number() => Ok(()),
+                (Some(target), RenameMode::Exchange) => {
+                    self.exchange(guard, from, &source, to, &target)
+                }
+                (target, _) => self.move_entry(guard, from, &source, to, target.as_ref()),
+            };
+        }
+    }
+
+    fn resolve<'v>(
+        &'v self,
+        guard: &ChangeGuard<'_>,
+        from: &Place<'_>,
+        to: &Place<'_>,
+    ) -> FsResult<(PinnedInode<'v>, Option<PinnedInode<'v>>)> {
+        let view = guard.view();
+        let source = self.require_entry(&view, from.directory, from.name)?;
+        let target = self.find_entry(&view, to.directory, to.name)?;
+        let target = target.map(|entry| self.pin(entry.inode)).transpose()?;
+        Ok((self.pin(source.inode)?, target))
+    }
+
+    fn move_entry(
+        &self,
+        guard: &ChangeGuard<'_>,
+        from: &Place<'_>,
+        source: &PinnedInode<'_>,
+        to: &Place<'_>,
+        target: Option<&PinnedInode<'_>>,
+    ) -> FsResult<()> {
+        require_alive(to.directory)?;
+        self.check_no_loop(source, to.directory)?;
+        if let Some(target) = target {
+            check_replaceable(source, target)?;
+        }
+        let moves_directory =
+            source.is_directory() && from.directory.number() != to.directory.number();
+        if moves_directory && target.is_none() {
+            require_room_for_directory(to.directory)?;
+        }
+        self.remove_entry(guard, from.directory, from.name)?;
+        match target {
+            Some(target) => {
+                self.repoint_entry(guard, to.directory, to.name, source.number(), source.kind())?;
+                self.drop_link(guard, Some(to.directory), target);
+                self.stage_data_with_rename(source);
+            }
+            None => self.add_entry(guard, to.directory, to.name, source.number(), source.kind())?,
+        }
+        if source.is_directory() {
+            self.change_parent_links(guard, from.directory, -1);
+            self.change_parent_links(guard, to.directory, 1);
+        }
+        self.settle_in(guard, source, to.directory);
+        Ok(())
+    }
+
+    fn exchange(
+        &self,
+        guard: &ChangeGuard<'_>,
+        from: &Place<'_>,
+        source: &PinnedInode<'_>,
+        to: &Place<'_>,
+        target: &PinnedInode<'_>,
+    ) -> FsResult<()> {
+        self.check_no_loop(source, to.directory)?;
+        self.check_no_loop(target, from.directory)?;
+        self.repoint_entry(guard, from.directory, from.name, target.number(), target.kind())?;
+        self.repoint_entry(guard, to.directory, to.name, source.number(), source.kind())?;
+        let leaves = |inode: &PinnedInode<'_>| i64::from(inode.is_directory());
+        let gained = leaves(source) - leaves(target);
+        if from.directory.number() != to.directory.number() && gained != 0 {
+            self.change_parent_links(guard, from.directory, -gained);
+            self.change_parent_links(guard, to.directory, gained);
+        }
+        self.settle_in(guard, source, to.directory);
+        self.settle_in(guard, target, from.directory);
+        Ok(())
+    }
+
+    fn change_parent_links(
+        &self,
+        guard: &ChangeGuard<'_>,
+        directory: &PinnedInode<'_>,
+        change: i64,
+    ) {
+        self.change_record(guard, directory, |record| {
+            let links = i64::from(record.links).saturating_add(change);
+            record.links = u32::try_from(links).unwrap_or(0);
+        });
+    }
+
+    /// The moved inode learns its new place.
+    fn settle_in(
+        &self,
+        guard: &ChangeGuard<'_>,
+        inode: &PinnedInode<'_>,
+        directory: &PinnedInode<'_>,
+    ) {
+        self.change_record(guard, inode, |record| {
+            record.changed = now();
+            if inode.is_directory() {
+                record.parent = directory.number();
+            }
+        });
+    }
+
+    fn stage_data_with_rename(&self, source: &PinnedInode<'_>) {
+        if source.kind() == FileKind::Regular && source.state().has_dirty_data() {
+            self.committer.note_replaced(source.share());
+        }
+    }
+
+    /// Refuses to move a directory below itself. The rename lock keeps the ancestors where they are.
+    fn check_no_loop(&self, moved: &Inode, into: &Inode) -> FsResult<()> {
+        if !moved.is_directory() {
+            return Ok(());
+        }
+        let mut ancestor = into.number();
+        while ancestor != ROOT_INODE {
+            if ancestor == moved.number() {
+                let detail = "a directory can't move into itself";
+                return Err(FsError::new(FsErrorKind::Invalid, detail));
+            }
+            let parent = self.pin(ancestor)?.state().record.parent;
+            if parent == 0 || parent == ancestor {
+                break;
+            }
+            ancestor = parent;
+        }
+        Ok(())
+    }
+}
+
+fn check_replaceable(source: &Inode, target: &Inode) -> FsResult<()> {
+    match (source.is_directory(), target.is_directory()) {
+        (true, false) => {
+            let detail = "a directory can't replace a file";
+            Err(FsError::new(FsErrorKind::NotADirectory, detail))
+        }
+        (false, true) => {
+            let detail = "a file can't replace a directory";
+            Err(FsError::new(FsErrorKind::IsADirectory, detail))
+        }
+        (true, true) => require_empty(target),
+        (false, false) => Ok(()),
+    }
+}
+
+fn require_room_for_directory(parent: &Inode) -> FsResult<()> {
+    if parent.state().record.links >= MAX_LINKS {
+        let detail = "the directory has 64998 subdirectories already";
+        return Err(FsError::new(FsErrorKind::TooManyLinks, detail));
+    }
+    Ok(())
+}
