@@ -1,0 +1,8 @@
+//! Tests of the tree: against a model, on the device, and under a small cache.
+
+mod cache_use;
+mod durability;
+mod model;
+mod ranges;
+mod shape;
+mod support;
