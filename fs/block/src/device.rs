@@ -20,8 +20,10 @@ pub struct BlockGeometry {
     pub discards: bool,
     /// Whether seeking costs time, where that is known.
     pub rotational: Option<bool>,
-    /// Whether transfers pass the kernel's page cache by, so that a caller's own cache is the only one.
-    pub direct: bool,
+    /// Whether reads pass the kernel's page cache by, so that a caller's own cache is the only one.
+    pub direct_reads: bool,
+    /// Whether writes pass the kernel's page cache by, so that a flush finds nothing else to write.
+    pub direct_writes: bool,
     /// Whether every write is refused.
     pub read_only: bool,
 }

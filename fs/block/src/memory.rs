@@ -114,7 +114,8 @@ impl BlockDevice for MemoryDevice {
             logical_block_bytes: SECTOR_BYTES,
             discards: true,
             rotational: Some(false),
-            direct: true,
+            direct_reads: true,
+            direct_writes: true,
             read_only: false,
         }
     }

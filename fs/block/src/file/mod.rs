@@ -4,6 +4,15 @@
 //! than one call takes are split), durable flushes, and a lock that keeps a second user away from
 //! the image for as long as the device is open.
 //!
+//! What [`DirectMode::Auto`] means was measured on an image file (ext4 on a virtual disk), direct against
+//! buffered. Writing 4 KiB into space that was written before, then flushing, takes 0.85 to 0.95 of the
+//! time directly; 1 MiB and a flush 0.4 to 0.8; a stream of 1 MiB writes 0.1 to 0.9, and the buffered
+//! stream is unsteady. Besides, a buffered flush waits for everything that is dirty in the image, a direct one
+//! for the disk alone, so that a small fsync is not held up by another task's stream. Reads are the other way
+//! round: 1 MiB in order, cold, takes 1.1 to 2.2 times as long directly, for want of readahead, and reading
+//! again 10 to 40 times as long. So `Auto` writes directly and reads through the kernel's cache, from a
+//! second open file; the kernel drops cached pages that a direct write overlaps.
+//!
 //! Invariants: the lock belongs to the open file, so it lasts exactly as long as [`FileDevice`]; a
 //! direct transfer is made only with addresses and lengths that the file allows, everything else is
 //! copied through an aligned buffer of a fixed size. Lock order: the pool of those buffers has a lock
@@ -39,6 +48,8 @@ pub struct FileDevice {
     is_block_device: bool,
     discards: AtomicBool,
     direct: Option<DirectTransfers>,
+    /// The same file, open for reads through the kernel's cache, where `file` is direct.
+    cached: Option<OwnedFd>,
 }
 
 impl FileDevice {
@@ -98,9 +109,10 @@ impl BlockDevice for FileDevice {
     ) -> Result<(), BlockError> {
         let length = total_bytes(buffers);
         self.check(BlockOperation::Read, offset, length)?;
-        let done = match &self.direct {
-            Some(direct) => direct.read(&self.file, offset, buffers),
-            None => transfer::read(&self.file, offset, buffers, 1),
+        let done = match (&self.cached, &self.direct) {
+            (Some(cached), _) => transfer::read(cached, offset, buffers, 1),
+            (None, Some(direct)) => direct.read(&self.file, offset, buffers),
+            (None, None) => transfer::read(&self.file, offset, buffers, 1),
         };
         done.map_err(|failure| match failure {
             transfer::ReadFailure::End => {

@@ -1,6 +1,6 @@
 //! Opening: find out what the path names, take it, lock it, measure it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -90,7 +90,7 @@ fn finish(
         .map_err(failed(BlockOperation::Open))?;
     lock::lock(&file, !read_only, is_block_device)
         .map_err(|errno| failed(BlockOperation::Lock)(errno).held_by(lock::holder(&status)))?;
-    let direct = enable_direct(&file, options.direct, is_block_device)?;
+    let Transfers { direct, cached } = choose_transfers(&file, options.direct, read_only)?;
     // The end is sought rather than taken from the status, which has no size for a block device.
     let end = seek(&file, SeekFrom::End(0)).map_err(failed(BlockOperation::Open))?;
     let disk = disk_numbers(&status, is_block_device);
@@ -99,7 +99,8 @@ fn finish(
         logical_block_bytes: logical_block_bytes(&file, is_block_device, direct.as_ref())?,
         discards: !read_only && (!is_block_device || queue::discards(disk.0, disk.1)),
         rotational: queue::rotational(disk.0, disk.1),
-        direct: direct.is_some(),
+        direct_reads: direct.is_some() && cached.is_none(),
+        direct_writes: direct.is_some(),
         read_only,
     };
     Ok(FileDevice {
@@ -109,25 +110,54 @@ fn finish(
         discards: AtomicBool::new(geometry.discards),
         geometry,
         direct,
+        cached,
     })
 }
 
-fn enable_direct(
+/// How the bytes travel; nothing set means through the kernel's cache.
+#[derive(Default)]
+struct Transfers {
+    direct: Option<DirectTransfers>,
+    cached: Option<OwnedFd>,
+}
+
+fn choose_transfers(
     file: &OwnedFd,
     mode: DirectMode,
-    _is_block_device: bool,
-) -> Result<Option<DirectTransfers>, BlockError> {
-    if mode == DirectMode::Never {
-        return Ok(None);
+    read_only: bool,
+) -> Result<Transfers, BlockError> {
+    let enable = || DirectTransfers::enable(file).map_err(failed(BlockOperation::Open));
+    match mode {
+        DirectMode::Never => Ok(Transfers::default()),
+        DirectMode::Auto if read_only => Ok(Transfers::default()),
+        DirectMode::Auto => {
+            // Without a second open file for the reads, one way for both is buffered.
+            let Ok(cached) = reopen_for_reading(file) else {
+                return Ok(Transfers::default());
+            };
+            let direct = enable()?;
+            Ok(Transfers {
+                cached: direct.is_some().then_some(cached),
+                direct,
+            })
+        }
+        DirectMode::Always => match enable()? {
+            Some(direct) => Ok(Transfers {
+                direct: Some(direct),
+                cached: None,
+            }),
+            None => {
+                let kind = BlockErrorKind::DirectUnsupported;
+                Err(BlockError::new(kind, BlockOperation::Open))
+            }
+        },
     }
-    let direct = DirectTransfers::enable(file).map_err(failed(BlockOperation::Open))?;
-    if direct.is_none() && mode == DirectMode::Always {
-        return Err(BlockError::new(
-            BlockErrorKind::DirectUnsupported,
-            BlockOperation::Open,
-        ));
-    }
-    Ok(direct)
+}
+
+/// Opens the same file again; going by its descriptor, it cannot be another one by now.
+fn reopen_for_reading(file: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    retry_on_intr(|| open_file(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
 }
 
 /// The numbers of the disk itself, or of the one that holds the image.

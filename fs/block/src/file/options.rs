@@ -3,10 +3,10 @@
 /// Whether transfers pass the kernel's page cache by (`O_DIRECT`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum DirectMode {
-    /// Where it pays and where it is possible.
+    /// Where it pays and where it is possible: writes do, reads go through the cache.
     #[default]
     Auto,
-    /// Always; opening fails where it is not possible.
+    /// Reads and writes; opening fails where it is not possible.
     Always,
     /// Never.
     Never,
