@@ -1,0 +1,140 @@
+//! Changing one entry: down to its leaf, breaking what is shared on the way, and up again to keep the sums.
+
+use std::sync::Arc;
+
+use super::bitmap::Bitmap;
+use super::node::{Body, Node, unshare};
+use super::{Entry, EntryMark, TableCounts, Tag, TagSet, slot_of};
+use crate::TableError;
+use crate::frame::{Entries, FramePool};
+use crate::table_memory::Funds;
+
+/// What an edit works with: where the frames are, and bytes put aside for nodes.
+pub(super) struct Means<'a> {
+    pub(super) pool: &'a Arc<FramePool>,
+    pub(super) funds: &'a mut Funds,
+}
+
+/// A slot of a leaf that nobody shares, to be changed.
+pub(super) struct SlotMut<'a> {
+    entries: &'a mut Entries,
+    tags: &'a mut [Bitmap; Tag::COUNT],
+    counts: &'a mut TableCounts,
+    slot: usize,
+}
+
+impl<'a> SlotMut<'a> {
+    /// A slot of a leaf; `None` if the node is none.
+    pub(super) fn of(node: &'a mut Node, slot: usize) -> Option<Self> {
+        let Node {
+            body: Body::Leaf(entries),
+            tags,
+            counts,
+            ..
+        } = node
+        else {
+            return None;
+        };
+        Some(Self {
+            entries,
+            tags,
+            counts,
+            slot,
+        })
+    }
+
+    /// The tags of the entry.
+    pub(super) fn tags(&self) -> TagSet {
+        Tag::ALL
+            .into_iter()
+            .filter(|tag| self.tags[*tag as usize].get(self.slot))
+            .collect()
+    }
+
+    /// Gives the entry these tags and no others; an empty slot stays untagged.
+    pub(super) fn set_tags(&mut self, tags: TagSet) {
+        let before = self.tags();
+        if let Some((content, _)) = self.entries.get(self.slot) {
+            self.counts.subtract(content, before);
+            self.counts.add(content, tags);
+            self.assign_tags(tags);
+        }
+    }
+
+    /// Gives the entry that mark; an empty slot stays empty.
+    pub(super) fn set_mark(&mut self, mark: EntryMark) {
+        self.entries.set_mark(self.slot, mark);
+    }
+
+    /// Puts an entry there with these tags, and takes out what was there.
+    pub(super) fn put(&mut self, entry: Entry, tags: TagSet) -> Result<Option<Entry>, TableError> {
+        let old_tags = self.tags();
+        let before = self.entries.replace(self.slot, entry)?;
+        self.count_out(&before, old_tags);
+        if let Some((content, _)) = self.entries.get(self.slot) {
+            self.counts.add(content, tags);
+        }
+        self.assign_tags(tags);
+        Ok(before)
+    }
+
+    /// Empties the slot, and takes out what was there.
+    pub(super) fn take(&mut self) -> Option<Entry> {
+        let old_tags = self.tags();
+        let before = self.entries.take(self.slot);
+        self.count_out(&before, old_tags);
+        self.assign_tags(TagSet::EMPTY);
+        before
+    }
+
+    fn count_out(&mut self, entry: &Option<Entry>, tags: TagSet) {
+        if let Some(entry) = entry {
+            self.counts.subtract(entry.content.as_ref(), tags);
+        }
+    }
+
+    fn assign_tags(&mut self, tags: TagSet) {
+        for tag in Tag::ALL {
+            self.tags[tag as usize].assign(self.slot, tags.contains(tag));
+        }
+    }
+}
+
+/// Changes the entry of an index with `change`, which sees a slot that no other table shares. The funds must cover the path.
+pub(super) fn edit<R>(
+    node: &mut Node,
+    level: u8,
+    index: u64,
+    means: &mut Means<'_>,
+    change: impl FnOnce(&mut SlotMut<'_>) -> R,
+) -> R {
+    let slot = slot_of(index, level);
+    node.make_room(slot, means.funds);
+    let result = match &mut node.body {
+        Body::Zeros(word) => {
+            let word = *word;
+            node.split_zeros(word, level, means.pool, means.funds);
+            return edit(node, level, index, means, change);
+        }
+        Body::Leaf(entries) => change(&mut SlotMut {
+            entries,
+            tags: &mut node.tags,
+            counts: &mut node.counts,
+            slot,
+        }),
+        Body::Interior(children) => {
+            let below = level.saturating_sub(1);
+            let place = &mut children[slot];
+            let child =
+                place.get_or_insert_with(|| Arc::new(Node::new(below, means.pool, means.funds)));
+            let before = child.counts;
+            let child = unshare(child, means.funds);
+            let result = edit(child, below, index, means, change);
+            let after = child.counts;
+            node.settle(slot, &before, &after);
+            result
+        }
+    };
+    node.collapse(level);
+    result
+}

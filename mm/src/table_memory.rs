@@ -1,0 +1,162 @@
+//! Memory that page tables use: counted, bounded, and reserved before an operation that needs it starts.
+//!
+//! Three roles. [`TableMemory`] knows what all tables of a pool use together. A [`Charge`] lies in each node
+//! and stands for its bytes. [`Funds`] are bytes put aside: only taking them can fail, spending them cannot,
+//! so an operation that has its funds runs to its end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::TableError;
+
+/// What the page tables over one pool use together.
+pub(crate) struct TableMemory {
+    limit_bytes: usize,
+    used_bytes: AtomicUsize,
+    peak_bytes: AtomicUsize,
+}
+
+impl TableMemory {
+    /// Memory for tables, of at most so many bytes.
+    pub(crate) fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            used_bytes: AtomicUsize::new(0),
+            peak_bytes: AtomicUsize::new(0),
+        }
+    }
+
+    /// Bytes used or put aside.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.used_bytes.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes ever used or put aside at once.
+    pub(crate) fn peak_bytes(&self) -> usize {
+        self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Takes bytes if the limit allows it.
+    fn try_take(&self, bytes: usize) -> Result<(), TableError> {
+        let within = |used: usize| {
+            used.checked_add(bytes)
+                .filter(|used| *used <= self.limit_bytes)
+        };
+        self.used_bytes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
+            .map(|before| self.note_peak(before + bytes))
+            .map_err(|_| TableError::OutOfTableMemory {
+                needed: bytes,
+                limit: self.limit_bytes,
+            })
+    }
+
+    /// Takes bytes whatever the limit says: for those who gave back as many just before.
+    fn take(&self, bytes: usize) {
+        let before = self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.note_peak(before + bytes);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn note_peak(&self, used: usize) {
+        if used > self.peak_bytes() {
+            self.peak_bytes.fetch_max(used, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bytes that a node uses, given back when it is dropped.
+pub(crate) struct Charge {
+    memory: Arc<TableMemory>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Charges so many bytes, which must have been [spent](Funds::spend) just before.
+    pub(crate) fn new(memory: &Arc<TableMemory>, bytes: usize) -> Self {
+        memory.take(bytes);
+        Self {
+            memory: Arc::clone(memory),
+            bytes,
+        }
+    }
+
+    /// Bytes charged.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Charges another amount from now on; if it is more, the rest must have been spent just before.
+    pub(crate) fn change(&mut self, bytes: usize) {
+        if bytes > self.bytes {
+            self.memory.take(bytes - self.bytes);
+        } else {
+            self.memory.give_back(self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    /// What the bytes are charged to.
+    pub(crate) fn memory(&self) -> &Arc<TableMemory> {
+        &self.memory
+    }
+}
+
+impl Clone for Charge {
+    fn clone(&self) -> Self {
+        Self::new(&self.memory, self.bytes)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.give_back(self.bytes);
+    }
+}
+
+/// Bytes put aside for nodes to come; what is not spent is given back when they are dropped.
+pub(crate) struct Funds {
+    memory: Arc<TableMemory>,
+    bytes: usize,
+}
+
+impl Funds {
+    /// No funds yet.
+    pub(crate) fn none(memory: &Arc<TableMemory>) -> Self {
+        Self {
+            memory: Arc::clone(memory),
+            bytes: 0,
+        }
+    }
+
+    /// Puts aside what is missing to so many bytes; on failure the funds are as before.
+    pub(crate) fn raise_to(&mut self, bytes: usize) -> Result<(), TableError> {
+        let missing = bytes.saturating_sub(self.bytes);
+        if missing > 0 {
+            self.memory.try_take(missing)?;
+            self.bytes += missing;
+        }
+        Ok(())
+    }
+
+    /// Frees bytes for a [`Charge`] that follows at once.
+    pub(crate) fn spend(&mut self, bytes: usize) {
+        debug_assert!(
+            bytes <= self.bytes,
+            "{bytes} bytes of {} put aside",
+            self.bytes
+        );
+        let spent = bytes.min(self.bytes);
+        self.bytes -= spent;
+        self.memory.give_back(spent);
+    }
+}
+
+impl Drop for Funds {
+    fn drop(&mut self) {
+        self.memory.give_back(self.bytes);
+    }
+}
