@@ -34,15 +34,15 @@ pub const MAX_LINKS: u32 = 65000;
 /// A value of the key space; its variant must match the kind of its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
-    /// Under [`KeyKind::Inode`](crate::KeyKind::Inode).
+    /// Under [`KeyKind::Inode`].
     Inode(InodeRecord),
-    /// Under [`KeyKind::Xattr`](crate::KeyKind::Xattr).
+    /// Under [`KeyKind::Xattr`].
     Xattr(XattrBucket),
-    /// Under [`KeyKind::Dirent`](crate::KeyKind::Dirent).
+    /// Under [`KeyKind::Dirent`].
     Dirent(DirentBucket),
-    /// Under [`KeyKind::Extent`](crate::KeyKind::Extent).
+    /// Under [`KeyKind::Extent`].
     Extent(Extent),
-    /// Under [`KeyKind::Orphan`](crate::KeyKind::Orphan): the inode has no name left and is to be
+    /// Under [`KeyKind::Orphan`]: the inode has no name left and is to be
     /// deleted when nobody has it open, or at the next mount.
     Orphan,
 }
