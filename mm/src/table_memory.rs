@@ -118,28 +118,32 @@ impl Drop for Charge {
 }
 
 /// Bytes put aside for nodes to come; what is not spent is given back when they are dropped.
+#[derive(Default)]
 pub(crate) struct Funds {
-    memory: Arc<TableMemory>,
+    /// Where they come from; `None` while there are none, so that operations which need none touch nothing shared.
+    memory: Option<Arc<TableMemory>>,
     bytes: usize,
 }
 
 impl Funds {
-    /// No funds yet.
-    pub(crate) fn none(memory: &Arc<TableMemory>) -> Self {
-        Self {
-            memory: Arc::clone(memory),
-            bytes: 0,
-        }
-    }
-
     /// Puts aside what is missing to so many bytes; on failure the funds are as before.
-    pub(crate) fn raise_to(&mut self, bytes: usize) -> Result<(), TableError> {
+    pub(crate) fn raise_to(
+        &mut self,
+        bytes: usize,
+        memory: &Arc<TableMemory>,
+    ) -> Result<(), TableError> {
         let missing = bytes.saturating_sub(self.bytes);
         if missing > 0 {
-            self.memory.try_take(missing)?;
+            memory.try_take(missing)?;
+            self.memory.get_or_insert_with(|| Arc::clone(memory));
             self.bytes += missing;
         }
         Ok(())
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes == 0
     }
 
     /// Frees bytes for a [`Charge`] that follows at once.
@@ -149,14 +153,19 @@ impl Funds {
             "{bytes} bytes of {} put aside",
             self.bytes
         );
-        let spent = bytes.min(self.bytes);
-        self.bytes -= spent;
-        self.memory.give_back(spent);
+        self.give_back(bytes.min(self.bytes));
+    }
+
+    fn give_back(&mut self, bytes: usize) {
+        if let Some(memory) = &self.memory {
+            memory.give_back(bytes);
+            self.bytes -= bytes;
+        }
     }
 }
 
 impl Drop for Funds {
     fn drop(&mut self) {
-        self.memory.give_back(self.bytes);
+        self.give_back(self.bytes);
     }
 }

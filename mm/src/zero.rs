@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(zero.colours(), 4);
         assert!(std::ptr::eq(zero.page(1), zero.page(5)));
         assert!(!std::ptr::eq(zero.page(1), zero.page(2)));
-        assert!((0..4).all(|index| zero.page(index).as_ptr() as usize % PAGE_SIZE == 0));
+        assert!((0..4).all(|index| zero.page(index).as_ptr().addr().is_multiple_of(PAGE_SIZE)));
         assert_eq!(ZeroPages::new(usize::MAX).colours(), MAX_COLOURS);
         assert_eq!(ZeroPages::new(0).colours(), 1);
     }

@@ -16,12 +16,21 @@
 #![deny(unsafe_code)]
 
 mod buffers;
+mod counting;
 mod device;
 mod error;
+mod faulty;
 mod file;
 mod memory;
+mod recording;
 
+pub use counting::{CountingDevice, DeviceCounts};
 pub use device::{BLOCK_BYTES, BlockDevice, BlockGeometry};
 pub use error::{BlockError, BlockErrorKind, BlockOperation, LockHolder};
+pub use faulty::{Fault, FaultyDevice};
 pub use file::{DirectMode, FileDevice, FileOptions};
 pub use memory::MemoryDevice;
+pub use recording::{
+    Content, CrashCase, CrashPoint, CrashPoints, Damage, DamageKind, Event, Mark, RecordedWrite,
+    Recording, RecordingDevice,
+};

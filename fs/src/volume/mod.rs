@@ -142,6 +142,15 @@ impl Volume {
         Ok(())
     }
 
+    /// Folds what is durable into the tree and retires its part of the log.
+    ///
+    /// # Errors
+    /// `Io` if anything could not be written; then the volume is read-only.
+    pub fn unify(&self) -> FsResult<()> {
+        self.check_writable()?;
+        Ok(self.store.unify()?)
+    }
+
     /// What the last mount replayed.
     pub fn replay_report(&self) -> &ReplayReport {
         &self.replay
@@ -221,7 +230,7 @@ impl Volume {
 
     fn reclaim_space(&self) -> FsResult<()> {
         self.committer.commit(Scope::Everything)?;
-        Ok(self.store.unify()?)
+        self.unify()
     }
 
     /// Changes the record of an inode in the open delta.

@@ -140,9 +140,9 @@ impl Clone for Entries {
 
 impl Drop for Entries {
     fn drop(&mut self) {
-        for word in std::mem::take(&mut self.words) {
-            // SAFETY: the vector is gone, so the count the word stands for is ours to give.
-            drop(unsafe { own(&self.pool, word) });
+        for word in self.words.iter().filter(|word| word.kind() == Kind::Frame) {
+            // SAFETY: the word stands for a count, and nobody looks at the vector after this.
+            unsafe { self.pool.release(FrameNumber(word.frame())) }
         }
     }
 }

@@ -58,36 +58,34 @@ impl FreeMap {
             return None;
         }
         let hint = &self.hints[shard()];
-        let (word, taken) = self.search(hint.load(Ordering::Relaxed), |map, word| {
-            map.claim_one(word)
-                .map(|bit| (word, word * WORD_FRAMES + bit))
-        });
-        hint.store(word, Ordering::Relaxed);
-        Some(taken)
+        let start = hint.load(Ordering::Relaxed);
+        let taken = self.search(start, |map, word| map.claim_run(word, 1));
+        hint.store(taken.start / WORD_FRAMES, Ordering::Relaxed);
+        Some(taken.start)
     }
 
     /// Takes up to `wanted` frames that lie side by side; fewer if that is what can be had, none only if none is free.
     pub(super) fn take_run(&self, wanted: usize) -> Range<usize> {
-        let promised = self.promise(wanted.min(WORD_FRAMES));
+        let hint = &self.hints[shard()];
+        let (word, length) = self.find_run(hint.load(Ordering::Relaxed), wanted.min(WORD_FRAMES));
+        let promised = self.promise(length.max(1));
         if promised == 0 {
             return 0..0;
         }
-        let start = self.hints[shard()].load(Ordering::Relaxed);
-        let first = self.find_run(start, promised);
-        let (word, run) = self.search(first, |map, word| {
-            map.claim_run(word, promised).map(|run| (word, run))
-        });
-        self.hints[shard()].store(word, Ordering::Relaxed);
-        self.free.fetch_add(promised - run.len(), Ordering::Release);
-        word * WORD_FRAMES + run.start..word * WORD_FRAMES + run.end
+        let taken = self.search(word, |map, word| map.claim_run(word, promised));
+        hint.store(taken.start / WORD_FRAMES, Ordering::Relaxed);
+        self.free
+            .fetch_add(promised - taken.len(), Ordering::Release);
+        taken
     }
 
     /// Takes the longest run of one word, if any of it is free.
     pub(super) fn take_run_of(&self, word: usize) -> Range<usize> {
-        let promised = self.promise(WORD_FRAMES);
-        let run = self.claim_run(word, promised).unwrap_or(0..0);
-        self.free.fetch_add(promised - run.len(), Ordering::Release);
-        word * WORD_FRAMES + run.start..word * WORD_FRAMES + run.end
+        let promised = self.promise(self.longest_in(word, WORD_FRAMES));
+        let taken = self.claim_run(word, promised).unwrap_or(0..0);
+        self.free
+            .fetch_add(promised - taken.len(), Ordering::Release);
+        taken
     }
 
     /// Words of the map.
@@ -109,7 +107,7 @@ impl FreeMap {
         self.free.fetch_add(frames.len(), Ordering::Release);
     }
 
-    /// Takes the promise of up to `wanted` frames; says how many it got.
+    /// Takes the promise of up to `wanted` frames; says how many it got. Who takes more than it uses must give them back at once.
     fn promise(&self, wanted: usize) -> usize {
         let taken = self
             .free
@@ -149,30 +147,30 @@ impl FreeMap {
         })
     }
 
-    /// A word with `wanted` frames side by side, or the one with the longest run among those looked at.
-    fn find_run(&self, start: usize, wanted: usize) -> usize {
-        let mut best = (0, start);
+    /// A word with `wanted` frames side by side, or the one with the longest run among those looked at; and how long.
+    fn find_run(&self, start: usize, wanted: usize) -> (usize, usize) {
+        let mut best = (start, 0);
         for word in self.hinted_words(start).take(RUN_PROBES) {
-            let longest = longest_run(self.words[word].load(Ordering::Relaxed), wanted).len();
-            if longest > best.0 {
-                best = (longest, word);
+            let length = self.longest_in(word, wanted);
+            if length > best.1 {
+                best = (word, length);
             }
-            if longest >= wanted {
+            if length >= wanted {
                 break;
             }
         }
-        best.1
+        best
     }
 
-    /// Takes one frame of the word, if one is free.
-    fn claim_one(&self, word: usize) -> Option<usize> {
-        self.claim_run(word, 1).map(|run| run.start)
+    /// Length of the longest run of the word, of at most `wanted` frames.
+    fn longest_in(&self, word: usize, wanted: usize) -> usize {
+        longest_run(self.words[word].load(Ordering::Relaxed), wanted).len()
     }
 
     /// Takes the longest run of the word, of at most `wanted` frames.
     fn claim_run(&self, word: usize, wanted: usize) -> Option<Range<usize>> {
         let mut free = self.words[word].load(Ordering::Relaxed);
-        while free != 0 {
+        while free != 0 && wanted != 0 {
             let run = longest_run(free, wanted);
             let left = free & !run_mask(run.start, run.len());
             // Acquire: pairs with the release of whoever freed these frames.
@@ -186,7 +184,8 @@ impl FreeMap {
                     if left == 0 {
                         self.word_emptied(word);
                     }
-                    return Some(run);
+                    let first = word * WORD_FRAMES;
+                    return Some(first + run.start..first + run.end);
                 }
                 Err(now) => free = now,
             }

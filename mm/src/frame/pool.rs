@@ -142,8 +142,7 @@ impl FramePool {
     }
 
     /// Takes up to `wanted` frames that lie side by side in memory, with the bytes their last users left. Fewer if
-    /// that is what can be had; never more than [`FrameRun::MAX_FRAMES`]. While a longer run is being looked for, other
-    /// threads may find the pool exhausted that is not quite.
+    /// that is what can be had; never more than [`FrameRun::MAX_FRAMES`].
     pub fn allocate_run(self: &Arc<Self>, wanted: usize) -> Result<FrameRun, PoolError> {
         self.run_of(self.free.take_run(wanted.max(1)))
             .ok_or_else(|| self.report_exhausted())
@@ -217,7 +216,7 @@ impl FramePool {
         Ok(released)
     }
 
-    /// Drops the memory behind a run; it reads as zeros from then on.
+    /// Drops the memory behind a run, which is borrowed so that nobody reads it meanwhile; it reads as zeros from then on.
     fn punch(&self, run: &mut FrameRun) -> Result<(), PoolError> {
         use rustix::fs::FallocateFlags as Flags;
         let offset = (run.first().as_usize() * PAGE_SIZE) as u64;

@@ -152,29 +152,36 @@ impl Node {
 
     /// Makes the node one of zeros if it says the same zeros everywhere.
     pub(super) fn collapse(&mut self, level: u8) {
-        if !self.counts.is_all_zeros(span(level)) {
-            return;
-        }
-        if let Some(word) = self.uniform_word() {
+        if self.counts.is_all_zeros(span(level))
+            && let Some(word) = self.uniform_word()
+        {
             self.body = Body::Zeros(word);
             self.charge.change(NODE_BYTES);
         }
     }
 
-    /// The word that every page below has, if the slots say so one by one.
+    /// The word that every page below has, if each slot is of one word.
     fn uniform_word(&self) -> Option<Word> {
-        let mut words: Box<dyn Iterator<Item = Option<Word>>> = match &self.body {
-            Body::Leaf(entries) => Box::new((0..SLOTS).map(|slot| Some(entries.word(slot)))),
-            Body::Interior(children) => Box::new(children.iter().map(|child| {
-                child.as_ref().and_then(|child| match child.body {
-                    Body::Zeros(word) => Some(word),
-                    Body::Leaf(_) | Body::Interior(_) => None,
-                })
-            })),
-            Body::Zeros(_) => return None,
-        };
-        let first = words.next()??;
-        words.all(|word| word == Some(first)).then_some(first)
+        let first = self.word_below(0)?;
+        (1..SLOTS)
+            .all(|slot| self.word_below(slot) == Some(first))
+            .then_some(first)
+    }
+
+    /// The word of all pages below a slot, if they have the same.
+    fn word_below(&self, slot: usize) -> Option<Word> {
+        match (&self.body, self.child(slot).map(Arc::as_ref)) {
+            (Body::Leaf(entries), _) => Some(entries.word(slot)),
+            (Body::Zeros(word), _) => Some(*word),
+            (
+                Body::Interior(_),
+                Some(Node {
+                    body: Body::Zeros(word),
+                    ..
+                }),
+            ) => Some(*word),
+            (Body::Interior(_), _) => None,
+        }
     }
 
     /// Takes note that the child in a slot was changed: its counts, its tags, and whether anything is left of it.

@@ -26,9 +26,10 @@ impl PageTable {
             .unwrap_or(usize::MAX)
             .saturating_mul(LEVEL_BYTES)
             .saturating_add(self.path_bytes(last));
-        self.reserved
-            .get_or_insert_with(|| Funds::none(self.pool.tables()))
-            .raise_to(bytes)
+        let mut funds = self.reserved.take().unwrap_or_default();
+        let raised = funds.raise_to(bytes, self.pool.tables());
+        self.reserved = Some(funds).filter(|funds| !funds.is_empty());
+        raised
     }
 
     /// Gives back what [`reserve`](Self::reserve) put aside and nothing used.
@@ -61,9 +62,9 @@ impl PageTable {
         bytes: usize,
         operation: impl FnOnce(&mut Option<Root>, &Arc<FramePool>, &mut Funds) -> R,
     ) -> Result<R, TableError> {
-        let mut passing = Funds::none(self.pool.tables());
+        let mut passing = Funds::default();
         let funds = self.reserved.as_mut().unwrap_or(&mut passing);
-        funds.raise_to(bytes)?;
+        funds.raise_to(bytes, self.pool.tables())?;
         let result = operation(&mut self.root, &self.pool, funds);
         Root::tidy(&mut self.root);
         Ok(result)

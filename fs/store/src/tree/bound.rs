@@ -13,7 +13,7 @@ pub struct EditBound {
     pub puts: u64,
     /// Keys deleted; a range counts as two.
     pub deletes: u64,
-    /// Bytes that the items put take in leaves.
+    /// Encoded bytes of the items put.
     pub put_bytes: u64,
 }
 
@@ -33,7 +33,9 @@ pub fn worst_case_nodes(edit: &EditBound) -> u64 {
     let copied = touched.saturating_mul(levels).min(edit.node_count);
     let leaves = touched.min(edit.node_count);
     let interiors = copied.min(edit.node_count / 64 + levels);
-    let quarters = edit.put_bytes.div_ceil(Node::CAPACITY_BYTES as u64 / 4);
+    let headers = edit.puts.saturating_mul(Node::LEAF_ENTRY_HEADER_BYTES as u64);
+    let quarters =
+        edit.put_bytes.saturating_add(headers).div_ceil(Node::CAPACITY_BYTES as u64 / 4);
     let added_leaves = edit
         .puts
         .min(leaves.saturating_mul(3).saturating_add(quarters));

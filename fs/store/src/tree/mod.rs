@@ -14,7 +14,7 @@
 //! - A node in the cache is what its pointer says: a hit compares address, birth and checksum, so
 //!   that a node at an address that was used again is never taken for the one before it.
 //! - A snapshot must not be read any more when nodes that a later edit freed are used again; who
-//!   releases them asks a [`SnapshotGuard`] first.
+//!   releases them sees to it that no reader of the snapshot is left.
 //!
 //! Lock order: each shard of the node cache has a lock of its own, held for a look-up or an
 //! insertion only; no I/O and no other lock is taken under it.
@@ -36,4 +36,4 @@ pub use cache::CacheCounters;
 pub use cursor::Cursor;
 pub use edit::{TreeCommit, TreeEdit};
 pub use node_store::NodeStore;
-pub use snapshot::{SnapshotGuard, Tree};
+pub use snapshot::Tree;

@@ -1,6 +1,7 @@
 //! An immutable tree, as a unify left it.
 
-use std::sync::{Arc, Weak};
+use std::fmt;
+use std::sync::Arc;
 
 use braidfs_format::{Item, Key, NODE_BLOCKS, NodePointer};
 
@@ -24,15 +25,9 @@ struct Snapshot {
     level: u8,
 }
 
-/// Tells whether anybody still holds a [`Tree`] or a clone of it.
-pub struct SnapshotGuard {
-    shared: Weak<Snapshot>,
-}
-
-impl SnapshotGuard {
-    /// Whether the snapshot can still be read, so that its nodes must not be used again.
-    pub fn in_use(&self) -> bool {
-        self.shared.strong_count() > 0
+impl fmt::Debug for Tree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tree").field("root", &self.root()).field("level", &self.level()).finish()
     }
 }
 
@@ -57,13 +52,6 @@ impl Tree {
     /// Where the nodes come from.
     pub fn store(&self) -> &Arc<NodeStore> {
         &self.shared.store
-    }
-
-    /// A handle that tells when no clone of this tree is left.
-    pub fn guard(&self) -> SnapshotGuard {
-        SnapshotGuard {
-            shared: Arc::downgrade(&self.shared),
-        }
     }
 
     fn top(&self) -> Subtree<'_> {

@@ -47,19 +47,6 @@ fn every_snapshot_reads_what_it_held_when_it_was_made() {
 }
 
 #[test]
-fn a_guard_tells_when_nobody_holds_the_snapshot() {
-    let mut volume = Volume::new(1 << 20);
-    filled(&mut volume, 10);
-    let tree = volume.tree.take().unwrap();
-    let guard = tree.guard();
-    let clone = tree.clone();
-    drop(tree);
-    assert!(guard.in_use());
-    drop(clone);
-    assert!(!guard.in_use());
-}
-
-#[test]
 fn a_failed_allocation_writes_nothing() {
     let mut volume = Volume::new(1 << 20);
     filled(&mut volume, 500);

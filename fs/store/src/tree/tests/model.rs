@@ -116,7 +116,7 @@ impl Run {
     fn put(&mut self, key: Key, bytes: usize) {
         let item = sized_item(bytes);
         self.bound.puts += 1;
-        self.bound.put_bytes += braidfs_format::Node::leaf_entry_bytes(&item) as u64;
+        self.bound.put_bytes += item.encoded_bytes() as u64;
         self.edit().put(key, item.clone()).unwrap();
         self.model.insert(key, item);
     }

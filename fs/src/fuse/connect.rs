@@ -1,0 +1,149 @@
+//! Making a mount: mount(2) where that is allowed, else the setuid helper `fusermount3`.
+//!
+//! fuser can do this too, but hides the error number behind a text, cannot name the type of the
+//! filesystem when root mounts, and turns away requests that the kernel's own threads make for
+//! another user's mount.
+
+use std::ffi::CString;
+use std::fmt::Write as _;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
+
+use super::error::FuseError;
+use super::session::{FuseOptions, KernelOptions};
+use super::{fusermount, FSTYPE};
+
+const DEVICE: &str = "/dev/fuse";
+
+/// A connection to the kernel, with the mount made.
+pub(super) struct Connection {
+    /// The device's file.
+    pub device: OwnedFd,
+    /// Whether this process may open the device again, as one queue a thread needs.
+    pub may_clone: bool,
+}
+
+/// Says at once if there is no way to mount anything here.
+///
+/// # Errors
+/// [`FuseError::NoDevice`], [`FuseError::DeviceDenied`] or [`FuseError::NoHelper`].
+pub fn check_device() -> Result<(), FuseError> {
+    match open_device() {
+        Ok(_) => Ok(()),
+        Err(FuseError::DeviceDenied) if fusermount::find().is_some() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Mounts on `options.mount_point`.
+pub(super) fn connect(options: &FuseOptions) -> Result<Connection, FuseError> {
+    let device = match open_device() {
+        Ok(device) => device,
+        Err(FuseError::DeviceDenied) if fusermount::find().is_some() => {
+            return Ok(Connection { device: fusermount::mount(options)?, may_clone: false });
+        }
+        Err(error) => return Err(error),
+    };
+    match mount(&device, options) {
+        Ok(()) => Ok(Connection { device, may_clone: true }),
+        Err(Errno::PERM) => {
+            Ok(Connection { device: fusermount::mount(options)?, may_clone: true })
+        }
+        Err(errno) => Err(FuseError::refused(&options.mount_point, errno)),
+    }
+}
+
+fn open_device() -> Result<OwnedFd, FuseError> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::open(DEVICE, flags, Mode::empty()).map_err(|errno| match errno {
+        Errno::ACCESS | Errno::PERM => FuseError::DeviceDenied,
+        _ => FuseError::NoDevice,
+    })
+}
+
+fn mount(device: &OwnedFd, options: &FuseOptions) -> Result<(), Errno> {
+    let mut data = format!(
+        "fd={},rootmode=40000,user_id={},group_id={},default_permissions,subtype={FSTYPE}",
+        device.as_fd().as_raw_fd(),
+        rustix::process::getuid().as_raw(),
+        rustix::process::getgid().as_raw(),
+    );
+    if options.allow_other {
+        data.push_str(",allow_other");
+    }
+    let data = CString::new(data).map_err(|_| Errno::INVAL)?;
+    let target: &Path = &options.mount_point;
+    let flags = mount_flags(&options.kernel);
+    rustix::mount::mount(&*options.source, target, "fuse", flags, data.as_c_str())
+}
+
+/// The flags of mount(2).
+pub(super) fn mount_flags(options: &KernelOptions) -> MountFlags {
+    let mut flags = MountFlags::empty();
+    flags.set(MountFlags::RDONLY, options.read_only);
+    flags.set(MountFlags::NOSUID, !options.suid);
+    flags.set(MountFlags::NODEV, !options.dev);
+    flags.set(MountFlags::NOEXEC, !options.exec);
+    flags.set(MountFlags::NOATIME, options.noatime);
+    flags.set(MountFlags::SYNCHRONOUS, options.sync);
+    flags.set(MountFlags::DIRSYNC, options.dirsync);
+    flags
+}
+
+/// The options of `fusermount3 -o`, which has words for the same and no others.
+pub(super) fn option_words(options: &FuseOptions) -> String {
+    let kernel = &options.kernel;
+    let choice = |on: bool, yes: &'static str, no: &'static str| if on { yes } else { no };
+    let mut words = String::from("default_permissions");
+    for word in [
+        choice(kernel.read_only, "ro", "rw"),
+        choice(kernel.suid, "suid", "nosuid"),
+        choice(kernel.dev, "dev", "nodev"),
+        choice(kernel.exec, "exec", "noexec"),
+        choice(kernel.noatime, "noatime", ""),
+        choice(kernel.sync, "sync", ""),
+        choice(kernel.dirsync, "dirsync", ""),
+        choice(options.allow_other, "allow_other", ""),
+    ] {
+        if !word.is_empty() {
+            let _ = write!(words, ",{word}");
+        }
+    }
+    let source = options.source.replace('\\', "\\\\").replace(',', "\\,");
+    let _ = write!(words, ",subtype={FSTYPE},fsname={source}");
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> FuseOptions {
+        FuseOptions {
+            source: "/images/a,b.img".to_owned(),
+            mount_point: "/mnt".into(),
+            allow_other: true,
+            threads: 2,
+            kernel: KernelOptions { noatime: true, exec: true, ..KernelOptions::default() },
+        }
+    }
+
+    #[test]
+    fn flags_say_what_is_forbidden() {
+        let flags = mount_flags(&options().kernel);
+        assert_eq!(flags, MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME);
+    }
+
+    #[test]
+    fn the_helper_gets_the_same_in_words() {
+        assert_eq!(
+            option_words(&options()),
+            "default_permissions,rw,nosuid,nodev,exec,noatime,allow_other,subtype=braidfs,\
+             fsname=/images/a\\,b.img"
+        );
+    }
+}

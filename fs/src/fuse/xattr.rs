@@ -1,0 +1,97 @@
+//! Extended attributes.
+
+use fuser::{Errno, ReplyEmpty, ReplyXattr};
+
+use super::reply::{Call, Refuse};
+use crate::types::{InodeNumber, XattrMode};
+use crate::volume::Volume;
+
+/// GETXATTR.
+pub(super) fn get(
+    volume: &Volume,
+    inode: InodeNumber,
+    name: &[u8],
+    space: u32,
+    reply: ReplyXattr,
+) {
+    let result = volume.getxattr(inode, name);
+    Call::new("getxattr", inode)
+        .answer(reply, result, |reply, value| send(reply, &value, space));
+}
+
+/// LISTXATTR: the names, each with a zero byte behind it.
+pub(super) fn list(volume: &Volume, inode: InodeNumber, space: u32, reply: ReplyXattr) {
+    let result = volume.listxattr(inode);
+    Call::new("listxattr", inode)
+        .answer(reply, result, |reply, names| send(reply, &name_list(&names), space));
+}
+
+/// SETXATTR.
+pub(super) fn set(
+    volume: &Volume,
+    inode: InodeNumber,
+    name: &[u8],
+    value: &[u8],
+    flags: i32,
+    reply: ReplyEmpty,
+) {
+    match xattr_mode(flags) {
+        Some(mode) => {
+            let result = volume.setxattr(inode, name, value, mode);
+            Call::new("setxattr", inode).answer_empty(reply, result);
+        }
+        None => reply.refuse(Errno::EINVAL),
+    }
+}
+
+/// REMOVEXATTR.
+pub(super) fn remove(volume: &Volume, inode: InodeNumber, name: &[u8], reply: ReplyEmpty) {
+    let result = volume.removexattr(inode, name);
+    Call::new("removexattr", inode).answer_empty(reply, result);
+}
+
+/// Sends the bytes if the caller has space for them, or their length if it asks for that (space 0).
+fn send(reply: ReplyXattr, bytes: &[u8], space: u32) {
+    match u32::try_from(bytes.len()) {
+        Ok(length) if space == 0 => reply.size(length),
+        Ok(length) if length <= space => reply.data(bytes),
+        _ => reply.error(Errno::ERANGE),
+    }
+}
+
+fn name_list(names: &[Vec<u8>]) -> Vec<u8> {
+    let mut list = Vec::with_capacity(names.iter().map(|name| name.len() + 1).sum());
+    for name in names {
+        list.extend_from_slice(name);
+        list.push(0);
+    }
+    list
+}
+
+fn xattr_mode(flags: i32) -> Option<XattrMode> {
+    match flags {
+        0 => Some(XattrMode::Set),
+        libc::XATTR_CREATE => Some(XattrMode::Create),
+        libc::XATTR_REPLACE => Some(XattrMode::Replace),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_with_zero_bytes_behind_them() {
+        assert_eq!(name_list(&[]), b"");
+        assert_eq!(name_list(&[b"user.a".to_vec(), b"user.bc".to_vec()]), b"user.a\0user.bc\0");
+    }
+
+    #[test]
+    fn flags_that_contradict_are_refused() {
+        assert_eq!(xattr_mode(0), Some(XattrMode::Set));
+        assert_eq!(xattr_mode(libc::XATTR_CREATE), Some(XattrMode::Create));
+        assert_eq!(xattr_mode(libc::XATTR_REPLACE), Some(XattrMode::Replace));
+        assert_eq!(xattr_mode(libc::XATTR_CREATE | libc::XATTR_REPLACE), None);
+    }
+}
