@@ -2,7 +2,7 @@
 
 use crate::codec::{Put, Reader};
 use crate::error::FormatError;
-use crate::geometry::{InodeNumber, MAX_FILE_BLOCKS};
+use crate::geometry::InodeNumber;
 use crate::name_hash::NameHasher;
 
 const RECORD: &str = "key";
@@ -132,7 +132,8 @@ impl Key {
         })
     }
 
-    /// Checks that an item can stand under this key, as one cannot under a bound.
+    /// Checks that an item can stand under this key, as one cannot under a bound. How far an extent
+    /// may reach is checked with its length.
     pub(crate) fn check(&self) -> Result<(), FormatError> {
         let bad = |offset, detail| Err(FormatError::bad_field(RECORD, offset, detail));
         if (self.inode == 0) != (self.kind == KeyKind::Orphan) {
@@ -142,9 +143,6 @@ impl Key {
             KeyKind::Inode if self.offset != 0 => bad(9, "an inode record's offset is not 0"),
             KeyKind::Xattr | KeyKind::Dirent if !NameHasher::can_be_hash(self.offset) => {
                 bad(9, "no name hashes to this offset")
-            }
-            KeyKind::Extent if self.offset >= MAX_FILE_BLOCKS => {
-                bad(9, "the logical block is past the end of the largest file")
             }
             KeyKind::Orphan if self.offset == 0 => bad(9, "inode 0 cannot be an orphan"),
             _ => Ok(()),

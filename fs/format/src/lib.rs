@@ -5,9 +5,11 @@
 //! crc32c that covers it; every block with a header names its volume, its own address and the delta
 //! it was born in, so that a misdirected or stale write is told from a good one.
 //!
-//! Invariants: a decoder never panics, never allocates more than its input allows, and names the
-//! record and the offset in its error; `decode(encode(x)) == x` for every value that `encode`
-//! accepts; what a decoder accepts has one encoding only (reserved bytes are zeros).
+//! Invariants: a decoder never panics, allocates no more than a small multiple of its input whatever
+//! lengths and counts it finds there, and names the record and the offset in its error;
+//! `decode(encode(x)) == x` for every value that `encode` accepts (and for every transaction header
+//! that does not contradict itself: its encoder cannot fail); what a decoder accepts has one encoding
+//! only, but for superblocks with unknown features, whose reserved bytes may be in use.
 
 #![forbid(unsafe_code)]
 
