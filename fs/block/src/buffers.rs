@@ -44,11 +44,7 @@ pub(crate) struct Scatter<'a, 'b> {
 impl<'a, 'b> Scatter<'a, 'b> {
     /// Starts at the first byte of the first of `buffers`.
     pub(crate) fn new(buffers: &'a mut [IoSliceMut<'b>]) -> Self {
-        Self {
-            buffers,
-            index: 0,
-            skip: 0,
-        }
+        Self { buffers, index: 0, skip: 0 }
     }
 
     /// Puts `data` next, as far as there is room.

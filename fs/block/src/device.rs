@@ -96,9 +96,7 @@ impl<D: BlockDevice + ?Sized> BlockDevice for Arc<D> {
 
 /// The bytes in all of `buffers`.
 pub(crate) fn total_bytes<B: Deref<Target = [u8]>>(buffers: &[B]) -> u64 {
-    buffers.iter().fold(0, |sum: u64, buffer| {
-        sum.saturating_add(buffer.len() as u64)
-    })
+    buffers.iter().fold(0, |sum: u64, buffer| sum.saturating_add(buffer.len() as u64))
 }
 
 /// Refuses a range that is not made of whole blocks or does not lie within `size_bytes`.
@@ -133,10 +131,7 @@ mod tests {
         assert_eq!(check(512, 4096), Err(BlockErrorKind::Unaligned));
         assert_eq!(check(0, 100), Err(BlockErrorKind::Unaligned));
         assert_eq!(check(4096, 8192), Err(BlockErrorKind::OutOfRange));
-        assert_eq!(
-            check(u64::MAX - 4095, 4096),
-            Err(BlockErrorKind::OutOfRange)
-        );
+        assert_eq!(check(u64::MAX - 4095, 4096), Err(BlockErrorKind::OutOfRange));
     }
 
     #[test]
@@ -149,9 +144,7 @@ mod tests {
         nested.read_at(0, &mut buffer).unwrap();
         assert_eq!((buffer[4095], buffer[4096]), (0, 7));
         nested.discard(4096, 4096).unwrap();
-        nested
-            .read_vectored_at(0, &mut [IoSliceMut::new(&mut buffer)])
-            .unwrap();
+        nested.read_vectored_at(0, &mut [IoSliceMut::new(&mut buffer)]).unwrap();
         assert_eq!(buffer, [0; 8192]);
         assert_eq!(nested.geometry().size_bytes, 1 << 20);
     }

@@ -161,20 +161,13 @@ impl BlockError {
     /// The same error, about `length` bytes at `offset`.
     #[must_use]
     pub fn at(self, offset: u64, length: u64) -> Self {
-        Self {
-            offset,
-            length,
-            ..self
-        }
+        Self { offset, length, ..self }
     }
 
     /// The same error, about the image at `path`.
     #[must_use]
     pub fn on(self, path: &Path) -> Self {
-        Self {
-            path: Some(path.to_owned()),
-            ..self
-        }
+        Self { path: Some(path.to_owned()), ..self }
     }
 
     /// The same error, naming who holds the image.
@@ -197,10 +190,7 @@ impl BlockError {
     fn write_holder(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.holder {
             Some(LockHolder { pid, .. }) if *pid == std::process::id() => {
-                write!(
-                    f,
-                    "this process (pid {pid}) uses it already; close it there first"
-                )
+                write!(f, "this process (pid {pid}) uses it already; close it there first")
             }
             Some(LockHolder { pid, command }) if command.is_empty() => {
                 write!(
@@ -209,10 +199,7 @@ impl BlockError {
                 )
             }
             Some(LockHolder { pid, command }) => {
-                write!(
-                    f,
-                    "{command} (pid {pid}) uses it; unmount it or end that process first"
-                )
+                write!(f, "{command} (pid {pid}) uses it; unmount it or end that process first")
             }
             None => f.write_str("another process or a mount uses it; unmount it first"),
         }
@@ -292,9 +279,8 @@ mod tests {
 
     #[test]
     fn sentences_name_the_operation_the_range_and_the_image() {
-        let error = BlockError::from_errno(28, BlockOperation::Write)
-            .at(8192, 4096)
-            .on(Path::new("a.img"));
+        let error =
+            BlockError::from_errno(28, BlockOperation::Write).at(8192, 4096).on(Path::new("a.img"));
         assert_eq!(
             error.to_string(),
             "cannot write 4096 bytes at byte 8192 of a.img: the disk that holds it is full, \
@@ -316,16 +302,8 @@ mod tests {
     #[test]
     fn the_holder_of_a_lock_is_named() {
         let error = BlockError::new(BlockErrorKind::InUse, BlockOperation::Lock);
-        let holder = |pid, command: &str| {
-            Some(LockHolder {
-                pid,
-                command: command.to_owned(),
-            })
-        };
-        let named = error
-            .clone()
-            .held_by(holder(4_000_000, "braidfs"))
-            .to_string();
+        let holder = |pid, command: &str| Some(LockHolder { pid, command: command.to_owned() });
+        let named = error.clone().held_by(holder(4_000_000, "braidfs")).to_string();
         assert!(named.contains("braidfs (pid 4000000)"), "{named}");
         let unnamed = error.clone().held_by(holder(4_000_000, "")).to_string();
         assert!(unnamed.contains("process with pid 4000000"), "{unnamed}");

@@ -42,19 +42,12 @@ impl MemoryDevice {
     /// A device of `size_bytes`, rounded down to whole blocks, that reads as zeros.
     pub fn new(size_bytes: u64) -> Self {
         let size_bytes = size_bytes - size_bytes % BLOCK_BYTES;
-        Self {
-            size_bytes,
-            chunks: RwLock::default(),
-        }
+        Self { size_bytes, chunks: RwLock::default() }
     }
 
     /// How many blocks are not all zero.
     pub fn stored_blocks(&self) -> u64 {
-        self.chunks
-            .read()
-            .values()
-            .map(|chunk| chunk.len() as u64)
-            .sum()
+        self.chunks.read().values().map(|chunk| chunk.len() as u64).sum()
     }
 
     /// Writes every block that is not all zero to `target`, to keep an image as a file for example.
@@ -120,10 +113,7 @@ impl MemoryDevice {
 
 impl Clone for MemoryDevice {
     fn clone(&self) -> Self {
-        Self {
-            size_bytes: self.size_bytes,
-            chunks: RwLock::new(self.chunks.read().clone()),
-        }
+        Self { size_bytes: self.size_bytes, chunks: RwLock::new(self.chunks.read().clone()) }
     }
 }
 
@@ -230,9 +220,7 @@ mod tests {
     const TIB: u64 = 1 << 40;
 
     fn write(device: &MemoryDevice, offset: u64, fill: u8) {
-        device
-            .write_at(offset, &[IoSlice::new(&[fill; BLOCK])])
-            .unwrap();
+        device.write_at(offset, &[IoSlice::new(&[fill; BLOCK])]).unwrap();
     }
 
     fn first_byte(device: &MemoryDevice, offset: u64) -> u8 {
@@ -262,16 +250,11 @@ mod tests {
     fn the_end_is_the_end() {
         let device = MemoryDevice::new(10_000);
         assert_eq!(device.geometry().size_bytes, 8192);
-        let beyond = device
-            .write_at(8192, &[IoSlice::new(&[1; BLOCK])])
-            .unwrap_err();
+        let beyond = device.write_at(8192, &[IoSlice::new(&[1; BLOCK])]).unwrap_err();
         assert_eq!(beyond.kind, BlockErrorKind::OutOfRange);
         let unaligned = device.read_at(100, &mut [0; BLOCK]).unwrap_err();
         assert_eq!(unaligned.kind, BlockErrorKind::Unaligned);
-        assert_eq!(
-            device.discard(4096, 8192).unwrap_err().operation,
-            BlockOperation::Discard
-        );
+        assert_eq!(device.discard(4096, 8192).unwrap_err().operation, BlockOperation::Discard);
     }
 
     #[test]
@@ -296,14 +279,8 @@ mod tests {
         write(&device, 0, 3);
         device.discard(4096, 4096).unwrap();
         write(&snapshot, 8192, 4);
-        assert_eq!(
-            [0, 4096, 8192].map(|offset| first_byte(&device, offset)),
-            [3, 0, 0]
-        );
-        assert_eq!(
-            [0, 4096, 8192].map(|offset| first_byte(&snapshot, offset)),
-            [1, 2, 4]
-        );
+        assert_eq!([0, 4096, 8192].map(|offset| first_byte(&device, offset)), [3, 0, 0]);
+        assert_eq!([0, 4096, 8192].map(|offset| first_byte(&snapshot, offset)), [1, 2, 4]);
         assert_ne!(snapshot, device);
     }
 
@@ -323,12 +300,9 @@ mod tests {
         let device = MemoryDevice::new(16 << 20);
         let blocks = || (0..4096).map(|block| block * BLOCK_BYTES);
         blocks().for_each(|offset| write(&device, offset, 1));
-        device
-            .discard(100 * BLOCK_BYTES, 2000 * BLOCK_BYTES)
-            .unwrap();
-        let kept: Vec<u64> = (0..4096)
-            .filter(|block| first_byte(&device, block * BLOCK_BYTES) == 1)
-            .collect();
+        device.discard(100 * BLOCK_BYTES, 2000 * BLOCK_BYTES).unwrap();
+        let kept: Vec<u64> =
+            (0..4096).filter(|block| first_byte(&device, block * BLOCK_BYTES) == 1).collect();
         let expected: Vec<u64> = (0..100).chain(2100..4096).collect();
         assert_eq!(kept, expected);
     }
@@ -342,9 +316,6 @@ mod tests {
         device.copy_to(&copy).unwrap();
         assert_eq!(copy, device);
         let small = MemoryDevice::new(TIB);
-        assert_eq!(
-            device.copy_to(&small).unwrap_err().kind,
-            BlockErrorKind::OutOfRange
-        );
+        assert_eq!(device.copy_to(&small).unwrap_err().kind, BlockErrorKind::OutOfRange);
     }
 }

@@ -55,9 +55,7 @@ impl BouncePool {
 
 impl fmt::Debug for BouncePool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BouncePool")
-            .field("idle", &self.idle.lock().len())
-            .finish()
+        f.debug_struct("BouncePool").field("idle", &self.idle.lock().len()).finish()
     }
 }
 

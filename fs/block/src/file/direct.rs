@@ -37,10 +37,7 @@ impl DirectTransfers {
         };
         let flags = fcntl_getfl(file)?;
         match fcntl_setfl(file, flags | OFlags::DIRECT) {
-            Ok(()) => Ok(Some(Self {
-                granule,
-                pool: BouncePool::default(),
-            })),
+            Ok(()) => Ok(Some(Self { granule, pool: BouncePool::default() })),
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -162,10 +159,7 @@ fn next_segment<B: Deref<Target = [u8]>>(buffers: &[B], granule: usize) -> Segme
     let is_aligned = |buffer: &B| {
         buffer.as_ptr().addr().is_multiple_of(granule) && buffer.len().is_multiple_of(granule)
     };
-    let straight = buffers
-        .iter()
-        .take_while(|buffer| is_aligned(buffer))
-        .count();
+    let straight = buffers.iter().take_while(|buffer| is_aligned(buffer)).count();
     if straight > 0 {
         return Segment::Straight(straight);
     }
@@ -187,10 +181,8 @@ mod tests {
     fn segments(ranges: &[std::ops::Range<usize>]) -> Vec<Segment> {
         let allocation = vec![0u8; 64 * 1024];
         let base = allocation.as_ptr().addr().wrapping_neg() % 4096;
-        let buffers: Vec<_> = ranges
-            .iter()
-            .map(|range| &allocation[base..][range.clone()])
-            .collect();
+        let buffers: Vec<_> =
+            ranges.iter().map(|range| &allocation[base..][range.clone()]).collect();
         let mut found = Vec::new();
         let mut rest = &buffers[..];
         while !rest.is_empty() {
@@ -211,20 +203,12 @@ mod tests {
         let split = segments(&[0..128, 128..4096, 4096..8192, 1..4097, 8192..12288]);
         assert_eq!(
             split,
-            [
-                Segment::Bounce(2),
-                Segment::Straight(1),
-                Segment::Bounce(1),
-                Segment::Straight(1)
-            ]
+            [Segment::Bounce(2), Segment::Straight(1), Segment::Bounce(1), Segment::Straight(1)]
         );
     }
 
     #[test]
     fn an_aligned_buffer_at_an_unaligned_place_is_copied_too() {
-        assert_eq!(
-            segments(&[0..128, 4096..8192, 8192..12160]),
-            [Segment::Bounce(3)]
-        );
+        assert_eq!(segments(&[0..128, 4096..8192, 8192..12160]), [Segment::Bounce(3)]);
     }
 }

@@ -26,11 +26,7 @@ pub(super) fn lock(file: &OwnedFd, exclusive: bool, is_block_device: bool) -> Re
     } else {
         FlockOperation::NonBlockingLockShared
     };
-    let attempts = if is_block_device {
-        BLOCK_DEVICE_ATTEMPTS
-    } else {
-        1
-    };
+    let attempts = if is_block_device { BLOCK_DEVICE_ATTEMPTS } else { 1 };
     for _ in 1..attempts {
         match retry_on_intr(|| flock(file, operation)) {
             Err(Errno::WOULDBLOCK) => thread::sleep(ATTEMPT_PAUSE),
@@ -42,19 +38,20 @@ pub(super) fn lock(file: &OwnedFd, exclusive: bool, is_block_device: bool) -> Re
 
 /// Who holds a lock of the file with this status, as far as the kernel tells this user.
 pub(super) fn holder(status: &Statx) -> Option<LockHolder> {
-    let table = fs::read_to_string("/proc/locks").unwrap_or_default();
-    let device = (status.stx_dev_major, status.stx_dev_minor);
-    let pid = table
-        .lines()
-        .filter_map(parse_lock)
-        .find(|lock| (lock.device, lock.inode) == (device, status.stx_ino))
-        .map(|lock| lock.pid)
-        .or_else(|| process_with_locked_file(status))?;
+    let pid = process_with_locked_file(status).or_else(|| process_in_lock_table(status))?;
     let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some(LockHolder {
-        pid,
-        command: command.trim_end().to_owned(),
-    })
+    Some(LockHolder { pid, command: command.trim_end().to_owned() })
+}
+
+/// The process that took the lock, from the table that every user may read.
+///
+/// It may have ended since and have left the lock to a child; then it is not named.
+fn process_in_lock_table(status: &Statx) -> Option<u32> {
+    let table = fs::read_to_string("/proc/locks").ok()?;
+    let place = ((status.stx_dev_major, status.stx_dev_minor), status.stx_ino);
+    let lock =
+        table.lines().filter_map(parse_lock).find(|lock| (lock.device, lock.inode) == place)?;
+    Path::new(&format!("/proc/{}", lock.pid)).exists().then_some(lock.pid)
 }
 
 /// A line of `/proc/locks` that grants a lock of the kind that is used here.
@@ -75,17 +72,14 @@ fn parse_lock(line: &str) -> Option<LockLine> {
     let major = u32::from_str_radix(parts.next()?, 16).ok()?;
     let minor = u32::from_str_radix(parts.next()?, 16).ok()?;
     let inode = parts.next()?.parse().ok()?;
-    Some(LockLine {
-        pid: pid.parse().ok()?,
-        device: (major, minor),
-        inode,
-    })
+    Some(LockLine { pid: pid.parse().ok()?, device: (major, minor), inode })
 }
 
-/// A process that has the file open and locked, found among the open files of all processes.
+/// A process that has the file open and locked, found among the open files of all processes that
+/// this user may look into.
 ///
-/// The table of locks hides a lock whose taker has ended while a child still holds the file, and on
-/// some filesystems it names another device than `stat` does.
+/// Asked before the table of locks, which names who took the lock rather than who has it now, and
+/// on some filesystems another device than `stat` does.
 fn process_with_locked_file(status: &Statx) -> Option<u32> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     processes
@@ -117,11 +111,7 @@ mod tests {
     fn lines_of_the_lock_table_are_understood() {
         assert_eq!(
             parse_lock("3: FLOCK  ADVISORY  WRITE 1234 fe:1f:5678 0 EOF"),
-            Some(LockLine {
-                pid: 1234,
-                device: (0xfe, 0x1f),
-                inode: 5678
-            })
+            Some(LockLine { pid: 1234, device: (0xfe, 0x1f), inode: 5678 })
         );
         for other in [
             "3: -> FLOCK  ADVISORY  WRITE 1234 fe:1f:5678 0 EOF",

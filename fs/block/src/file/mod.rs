@@ -96,10 +96,7 @@ impl FileDevice {
 
 impl BlockDevice for FileDevice {
     fn geometry(&self) -> BlockGeometry {
-        BlockGeometry {
-            discards: self.discards.load(Ordering::Relaxed),
-            ..self.geometry
-        }
+        BlockGeometry { discards: self.discards.load(Ordering::Relaxed), ..self.geometry }
     }
 
     fn read_vectored_at(
@@ -154,10 +151,9 @@ impl BlockDevice for FileDevice {
                 self.discards.store(false, Ordering::Relaxed);
                 Ok(())
             }
-            done => done.map_err(|errno| {
-                self.failed(errno, BlockOperation::Discard)
-                    .at(offset, length)
-            }),
+            done => {
+                done.map_err(|errno| self.failed(errno, BlockOperation::Discard).at(offset, length))
+            }
         }
     }
 }

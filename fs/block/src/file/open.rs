@@ -53,11 +53,7 @@ fn open_existing(path: &Path, options: &FileOptions) -> Result<FileDevice, Block
         .map_err(failed(BlockOperation::Open))?;
     let kind = check_kind(FileType::from_raw_mode(status.stx_mode.into()))?;
     let mut flags = OFlags::CLOEXEC;
-    flags |= if options.read_only {
-        OFlags::RDONLY
-    } else {
-        OFlags::RDWR
-    };
+    flags |= if options.read_only { OFlags::RDONLY } else { OFlags::RDWR };
     if kind == FileType::BlockDevice && !options.read_only {
         // Without O_CREAT this claims the device: refused while the kernel has it mounted.
         flags |= OFlags::EXCL;
@@ -136,16 +132,10 @@ fn choose_transfers(
                 return Ok(Transfers::default());
             };
             let direct = enable()?;
-            Ok(Transfers {
-                cached: direct.is_some().then_some(cached),
-                direct,
-            })
+            Ok(Transfers { cached: direct.is_some().then_some(cached), direct })
         }
         DirectMode::Always => match enable()? {
-            Some(direct) => Ok(Transfers {
-                direct: Some(direct),
-                cached: None,
-            }),
+            Some(direct) => Ok(Transfers { direct: Some(direct), cached: None }),
             None => {
                 let kind = BlockErrorKind::DirectUnsupported;
                 Err(BlockError::new(kind, BlockOperation::Open))

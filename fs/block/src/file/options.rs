@@ -31,18 +31,12 @@ impl FileOptions {
 
     /// Read-only, an existing image.
     pub fn read_only() -> Self {
-        Self {
-            read_only: true,
-            ..Self::default()
-        }
+        Self { read_only: true, ..Self::default() }
     }
 
     /// Read-write, a new image file of `size_bytes`.
     pub fn create(size_bytes: u64) -> Self {
-        Self {
-            create: Some(size_bytes),
-            ..Self::default()
-        }
+        Self { create: Some(size_bytes), ..Self::default() }
     }
 
     /// The same, with this choice about direct transfers.

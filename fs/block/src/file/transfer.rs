@@ -37,10 +37,7 @@ impl Progress {
                 return;
             }
             bytes -= rest;
-            *self = Self {
-                index: self.index + 1,
-                skip: 0,
-            };
+            *self = Self { index: self.index + 1, skip: 0 };
         }
     }
 
@@ -57,12 +54,7 @@ pub(super) fn write(
     buffers: &[IoSlice<'_>],
     granule: usize,
 ) -> Result<(), Errno> {
-    write_with(
-        |batch, at| pwritev(file, batch, at),
-        offset,
-        buffers,
-        granule,
-    )
+    write_with(|batch, at| pwritev(file, batch, at), offset, buffers, granule)
 }
 
 /// Fills all of `buffers`. A short read is continued at a multiple of `granule` bytes.
@@ -72,12 +64,7 @@ pub(super) fn read(
     buffers: &mut [IoSliceMut<'_>],
     granule: usize,
 ) -> Result<(), ReadFailure> {
-    read_with(
-        |batch, at| preadv(file, batch, at),
-        offset,
-        buffers,
-        granule,
-    )
+    read_with(|batch, at| preadv(file, batch, at), offset, buffers, granule)
 }
 
 fn write_with(
@@ -92,10 +79,7 @@ fn write_with(
         let done = if progress.skip == 0 {
             call(&buffers[progress.batch(buffers.len())], offset)
         } else {
-            call(
-                &[IoSlice::new(&buffers[progress.index][progress.skip..])],
-                offset,
-            )
+            call(&[IoSlice::new(&buffers[progress.index][progress.skip..])], offset)
         };
         match done {
             Err(Errno::INTR) => continue,
@@ -155,11 +139,7 @@ mod tests {
     impl Reluctant {
         fn allowance(&mut self) -> Result<usize, Errno> {
             self.calls += 1;
-            if self.calls.is_multiple_of(3) {
-                Err(Errno::INTR)
-            } else {
-                Ok(self.limit)
-            }
+            if self.calls.is_multiple_of(3) { Err(Errno::INTR) } else { Ok(self.limit) }
         }
     }
 
@@ -205,10 +185,7 @@ mod tests {
         assert_eq!(write_with(|_, _| Ok(0), 0, &buffers, 1), Err(Errno::IO));
         let mut bytes = [0; 8];
         let mut buffers = [IoSliceMut::new(&mut bytes)];
-        assert_eq!(
-            read_with(|_, _| Ok(0), 0, &mut buffers, 1),
-            Err(ReadFailure::End)
-        );
+        assert_eq!(read_with(|_, _| Ok(0), 0, &mut buffers, 1), Err(ReadFailure::End));
         let failing = |_: &mut [IoSliceMut<'_>], _| Err(Errno::IO);
         let failed = read_with(failing, 0, &mut buffers, 1);
         assert_eq!(failed, Err(ReadFailure::Errno(Errno::IO)));
