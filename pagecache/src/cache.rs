@@ -1,0 +1,222 @@
+//! What all files of a mount share: memory, policy, limits, counters.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use braidfs_mm::{FramePool, PoolConfig};
+
+use crate::clock::Clock;
+use crate::config::{CacheConfig, PolicySwitch, WritebackPolicy};
+use crate::counters::{CacheCounters, Counters, Event};
+use crate::error::CacheError;
+use crate::pressure::Pressure;
+use crate::registry::Registry;
+use crate::wait_queue::Ticket;
+
+/// How long a writer waits for a frame unless told otherwise.
+const DEFAULT_MEMORY_DEADLINE: Duration = Duration::from_secs(30);
+/// How often somebody who waits for a frame looks by themselves: frames also become free without writeback.
+const FRAME_POLL: Duration = Duration::from_millis(20);
+/// Pages evicted by each caller who finds memory low, so that nobody pays for all.
+const EVICTION_BATCH: u64 = 128;
+/// Table memory that is always allowed.
+const MINIMUM_TABLE_BYTES: u64 = 1 << 20;
+
+/// The page cache of a mount. Files share it through their [`Mapping`](crate::Mapping)s.
+pub struct PageCache {
+    pool: Arc<FramePool>,
+    policy: PolicySwitch,
+    dedup_zero: AtomicBool,
+    pressure: Pressure,
+    counters: Counters,
+    registry: Registry,
+    clock: Clock,
+    table_bytes_wanted: u64,
+    memory_deadline_ms: AtomicU64,
+}
+
+impl PageCache {
+    /// Sets up a cache. Its memory is taken from the system as it is used.
+    pub fn new(config: CacheConfig) -> Result<Arc<Self>, CacheError> {
+        config.validate()?;
+        let mut pool = PoolConfig::new(config.pool_bytes);
+        // Completing a writeback must not fail for want of table memory, so the pool does not limit it. The clock keeps it low.
+        pool.table_bytes = usize::MAX;
+        let pool = FramePool::new(&pool)
+            .map_err(|error| CacheError::Pool { reason: error.to_string() })?;
+        Ok(Arc::new(Self {
+            pool,
+            policy: PolicySwitch::new(config.policy),
+            dedup_zero: AtomicBool::new(config.dedup_zero),
+            pressure: Pressure::new(&config),
+            counters: Counters::default(),
+            registry: Registry::default(),
+            clock: Clock::default(),
+            table_bytes_wanted: (config.pool_bytes / 2).max(MINIMUM_TABLE_BYTES),
+            memory_deadline_ms: AtomicU64::new(millis(DEFAULT_MEMORY_DEADLINE)),
+        }))
+    }
+
+    /// What a write does to a page under writeback.
+    pub fn policy(&self) -> WritebackPolicy {
+        self.policy.get()
+    }
+
+    /// Changes the policy, for all writes and freezes from now on. What is frozen stays as it is.
+    pub fn set_policy(&self, policy: WritebackPolicy) {
+        self.policy.set(policy);
+        // Writers that wait under the old policy look again.
+        self.pressure.progress().wake_all();
+    }
+
+    /// Whether pages written full of zeros are kept without memory.
+    pub fn dedups_zero(&self) -> bool {
+        self.dedup_zero.load(Ordering::Relaxed)
+    }
+
+    /// Switches that on or off.
+    pub fn set_dedup_zero(&self, enabled: bool) {
+        self.dedup_zero.store(enabled, Ordering::Relaxed);
+    }
+
+    /// How long a writer waits for a frame before it gets [`CacheError::OutOfMemory`].
+    pub fn set_memory_deadline(&self, deadline: Duration) {
+        self.memory_deadline_ms.store(millis(deadline), Ordering::Relaxed);
+    }
+
+    /// The counters at this moment. Events counted meanwhile may or may not be included.
+    pub fn counters(&self) -> CacheCounters {
+        let frames_total = self.pool.frames() as u64;
+        CacheCounters {
+            forks: self.counters.get(Event::Forks),
+            bytes_copied: self.counters.get(Event::BytesCopied),
+            frozen_bytes: self.pressure.frozen_bytes(),
+            frozen_bytes_peak: self.pressure.frozen_bytes_peak(),
+            dirty_bytes: self.pressure.dirty_bytes(),
+            waits: self.counters.get(Event::Waits),
+            wait_ns: self.counters.get(Event::WaitNanoseconds),
+            throttle_ns: self.counters.get(Event::ThrottleNanoseconds),
+            hits: self.counters.get(Event::Hits),
+            misses: self.counters.get(Event::Misses),
+            evictions: self.counters.get(Event::Evictions),
+            zero_dedups: self.counters.get(Event::ZeroDedups),
+            frames_used: frames_total.saturating_sub(self.pool.free_frames() as u64),
+            frames_total,
+            table_bytes: self.pool.counters().table_bytes as u64,
+        }
+    }
+
+    /// Whether writeback should run: more is dirty than the background threshold, or somebody waits for memory.
+    pub fn needs_writeback(&self) -> bool {
+        self.pressure.needs_writeback()
+    }
+
+    /// Waits until [`needs_writeback`](Self::needs_writeback), for `timeout` at most, and says whether it does. For the thread that does
+    /// writeback in the background; ends early at shutdown.
+    pub fn wait_until_writeback_is_needed(&self, timeout: Duration) -> bool {
+        self.pressure.wait_for_demand(Instant::now() + timeout)
+    }
+
+    /// Holds a writer back according to how much is dirty: not at all below the background threshold, then more and more, and at the limit until
+    /// writeback made progress. To be called before a write, with no lock held; somebody else must be doing writeback.
+    pub fn throttle(&self) {
+        self.pressure.throttle(&self.counters);
+    }
+
+    /// Ends all waiting, now and from now on: after an I/O error that stops writeback, or before unmounting. Writers that would have to
+    /// wait get [`CacheError::ShutDown`]; everything else goes on.
+    pub fn shut_down(&self) {
+        self.pressure.shut_down();
+    }
+
+    /// Whether [`shut_down`](Self::shut_down) was called.
+    pub fn is_shut_down(&self) -> bool {
+        self.pressure.is_shut_down()
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<FramePool> {
+        &self.pool
+    }
+
+    pub(crate) fn pressure(&self) -> &Pressure {
+        &self.pressure
+    }
+
+    pub(crate) fn events(&self) -> &Counters {
+        &self.counters
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Evicts something if memory is low. To be called with no lock held.
+    pub(crate) fn make_room(&self) {
+        if self.pool.is_low() {
+            let wanted = (self.pool.shortfall_frames() as u64).min(EVICTION_BATCH);
+            self.evict(wanted, false);
+        }
+        if self.pool.counters().table_bytes as u64 > self.table_bytes_wanted {
+            self.clock.shed_table(&self.registry);
+        }
+    }
+
+    fn evict(&self, wanted: u64, must: bool) -> u64 {
+        let evicted = self.clock.evict(&self.pool, &self.registry, wanted, must);
+        self.counters.add(Event::Evictions, evicted);
+        evicted
+    }
+
+    /// Waits until writeback made progress since the ticket.
+    pub(crate) fn wait_for_writeback(&self, ticket: Ticket) -> Result<(), CacheError> {
+        let started = Instant::now();
+        self.pressure.check_running()?;
+        self.pressure.progress().wait(ticket);
+        self.count_wait(started);
+        self.pressure.check_running()
+    }
+
+    /// Waits until there may be a free frame, evicting if possible. `until` keeps the deadline from call to call.
+    pub(crate) fn wait_for_frame(
+        &self,
+        ticket: Ticket,
+        until: &mut Option<Instant>,
+    ) -> Result<(), CacheError> {
+        if self.evict(EVICTION_BATCH, true) > 0 && self.pool.free_frames() > 0 {
+            return Ok(());
+        }
+        self.pressure.check_running()?;
+        let started = Instant::now();
+        let deadline = Duration::from_millis(self.memory_deadline_ms.load(Ordering::Relaxed));
+        let until = *until.get_or_insert(started + deadline);
+        if started >= until {
+            return Err(CacheError::OutOfMemory { waited: deadline });
+        }
+        let waiting = self.pressure.enter_frame_wait();
+        self.pressure.progress().wait_until(ticket, until.min(started + FRAME_POLL));
+        drop(waiting);
+        self.count_wait(started);
+        Ok(())
+    }
+
+    fn count_wait(&self, started: Instant) {
+        self.counters.add(Event::Waits, 1);
+        self.counters.add_duration(Event::WaitNanoseconds, started.elapsed());
+    }
+}
+
+impl fmt::Debug for PageCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PageCache")
+            .field("policy", &self.policy())
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,225 @@
+//! Changing pages under the lock: the fork rule.
+//!
+//! | page | whole page written | part of it written |
+//! |---|---|---|
+//! | in a frame that nobody else sees | in place | in place |
+//! | in a frame that a frozen version needs | new frame | new frame, copied |
+//! | hole or zeros | new frame | new frame, zeroed |
+//! | not cached | new frame | to be filled first |
+//! | full of zeros, with dedup | no frame | |
+//!
+//! Whether somebody else sees a frame is not looked up in any bookkeeping of ours: the page table gives out the bytes only if nobody
+//! does, so a frozen page cannot be changed by mistake. The policy comes in where a new frame would be taken for a page
+//! in flight: to fork, or to wait.
+
+use braidfs_mm::{Content, Entry, FrameMut, FrameRun, Page, is_zero_page};
+
+use super::Mapping;
+use super::state::{Epoch, State};
+use super::tally::Tally;
+use super::version::Standing;
+use crate::config::WritebackPolicy;
+use crate::error::CacheError;
+use crate::page::{PageBytes, Segment};
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Source<'a> {
+    /// These bytes, as many as the segment has.
+    Bytes(&'a [u8]),
+    /// Zeros; a page that reads as zeros already is left alone.
+    Zeros,
+}
+
+impl Source<'_> {
+    fn copy_to(self, target: &mut [u8]) {
+        match self {
+            Self::Bytes(bytes) => target.copy_from_slice(bytes),
+            Self::Zeros => target.fill(0),
+        }
+    }
+
+    /// Whether this is a whole page of zeros.
+    fn is_zero_page(self) -> bool {
+        match self {
+            Self::Bytes(bytes) => <&Page>::try_from(bytes).is_ok_and(is_zero_page),
+            Self::Zeros => false,
+        }
+    }
+}
+
+/// Why an edit stopped. Nothing of the page it stopped at was changed.
+#[derive(Debug)]
+pub(crate) enum Obstacle {
+    /// The page must be filled first.
+    NotCached { page: u64, epoch: Epoch },
+    /// The page must not be changed until writeback made progress.
+    Writeback,
+    /// There is no free frame.
+    NoFrame,
+    /// The edit cannot succeed.
+    Failed(CacheError),
+}
+
+impl From<braidfs_mm::TableError> for Obstacle {
+    fn from(error: braidfs_mm::TableError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// One hold of the lock by somebody who changes pages.
+#[derive(Debug)]
+pub(crate) struct Editor<'a> {
+    mapping: &'a Mapping,
+    state: &'a mut State,
+    policy: WritebackPolicy,
+    dedup_zero: bool,
+    tally: Tally,
+    spare_frames: Option<FrameRun>,
+}
+
+impl<'a> Editor<'a> {
+    pub(crate) fn new(mapping: &'a Mapping, state: &'a mut State) -> Self {
+        let cache = mapping.cache();
+        Self {
+            mapping,
+            state,
+            policy: cache.policy(),
+            dedup_zero: cache.dedups_zero(),
+            tally: Tally::default(),
+            spare_frames: None,
+        }
+    }
+
+    /// Accounts what was changed. To be called before the lock is let go.
+    pub(crate) fn finish(self) {
+        self.tally.apply(self.mapping.cache());
+    }
+
+    /// Writes part of a page, or all of it. `pages_left` says how many more frames the caller may need, itself included.
+    pub(crate) fn write(
+        &mut self,
+        segment: Segment,
+        source: Source<'_>,
+        pages_left: usize,
+    ) -> Result<(), Obstacle> {
+        let page = segment.page;
+        let Some(entry) = self.state.table.get(page) else {
+            return self.write_missing(segment, source, pages_left);
+        };
+        let (standing, frame) = (self.state.standing(&entry), entry.frame());
+        if matches!(source, Source::Zeros)
+            && reads_as_zeros(frame.map(|frame| frame.page()), segment)
+        {
+            return Ok(());
+        }
+        if self.dedup_zero && source.is_zero_page() {
+            return self.write_zeros(page);
+        }
+        let Some(frame) = frame else {
+            return self.write_new(segment, source, pages_left);
+        };
+        frame.metadata().mark_referenced();
+        if let Some(bytes) = self.state.table.page_mut(page) {
+            source.copy_to(&mut bytes[segment.range()]);
+            return Ok(self.state.redirty(page, standing, &mut self.tally)?);
+        }
+        if standing == Standing::InFlight && self.must_wait() {
+            return Err(Obstacle::Writeback);
+        }
+        self.write_copy(segment, source, pages_left)
+    }
+
+    /// Drops whole pages.
+    pub(crate) fn drop_pages(&mut self, pages: std::ops::Range<u64>) -> Result<(), Obstacle> {
+        Ok(self.state.drop_pages(pages, &mut self.tally)?)
+    }
+
+    /// Whether a page in flight may not be forked now.
+    fn must_wait(&self) -> bool {
+        self.policy == WritebackPolicy::Wait || self.mapping.cache().pressure().frozen_is_full()
+    }
+
+    /// Writes to a page that is not cached.
+    fn write_missing(
+        &mut self,
+        segment: Segment,
+        source: Source<'_>,
+        pages_left: usize,
+    ) -> Result<(), Obstacle> {
+        if !segment.is_whole_page() {
+            return Err(Obstacle::NotCached { page: segment.page, epoch: self.state.epoch() });
+        }
+        if self.dedup_zero && source.is_zero_page() {
+            return self.write_zeros(segment.page);
+        }
+        self.write_new(segment, source, pages_left)
+    }
+
+    /// Writes a page of zeros that takes no frame.
+    fn write_zeros(&mut self, page: u64) -> Result<(), Obstacle> {
+        self.tally.zero_dedups += 1;
+        self.put(page, Entry::new(Content::DedupZero))
+    }
+
+    /// Writes to a page that has no frame yet and reads as zeros around the segment.
+    fn write_new(
+        &mut self,
+        segment: Segment,
+        source: Source<'_>,
+        pages_left: usize,
+    ) -> Result<(), Obstacle> {
+        let mut frame = self.take_frame(pages_left)?;
+        let range = segment.range();
+        frame[..range.start].fill(0);
+        frame[range.end..].fill(0);
+        source.copy_to(&mut frame[range]);
+        self.put_frame(segment.page, frame)
+    }
+
+    /// Writes to a page whose frame somebody else sees, into a frame of its own.
+    fn write_copy(
+        &mut self,
+        segment: Segment,
+        source: Source<'_>,
+        pages_left: usize,
+    ) -> Result<(), Obstacle> {
+        let mut frame = self.take_frame(pages_left)?;
+        let original = self.state.table.get(segment.page).and_then(|entry| entry.frame());
+        if let Some(original) = original.filter(|_| !segment.is_whole_page()) {
+            frame.copy_from_slice(original.page());
+            self.tally.copies += 1;
+        }
+        source.copy_to(&mut frame[segment.range()]);
+        self.put_frame(segment.page, frame)
+    }
+
+    fn put_frame(&mut self, page: u64, frame: FrameMut) -> Result<(), Obstacle> {
+        self.mapping.claim(self.state, frame.metadata(), page);
+        self.put(page, Entry::from(frame))
+    }
+
+    fn put(&mut self, page: u64, entry: Entry) -> Result<(), Obstacle> {
+        Ok(self.state.put_dirty(page, entry, &mut self.tally)?)
+    }
+
+    /// A frame; several are taken at once, side by side, if more will be needed.
+    fn take_frame(&mut self, wanted: usize) -> Result<FrameMut, Obstacle> {
+        if let Some(frame) = self.spare_frames.as_mut().and_then(Iterator::next) {
+            return Ok(frame);
+        }
+        let pool = self.state.table.pool();
+        if wanted < 2 {
+            return pool.allocate().map_err(|_| Obstacle::NoFrame);
+        }
+        let mut run = pool.allocate_run(wanted).map_err(|_| Obstacle::NoFrame)?;
+        let frame = run.next().ok_or(Obstacle::NoFrame);
+        self.spare_frames = Some(run);
+        frame
+    }
+}
+
+/// Whether a page with these bytes, or with none, reads as zeros within the segment.
+fn reads_as_zeros(bytes: Option<&PageBytes>, segment: Segment) -> bool {
+    bytes.is_none_or(|bytes| bytes[segment.range()].iter().all(|byte| *byte == 0))
+}

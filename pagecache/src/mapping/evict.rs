@@ -1,0 +1,60 @@
+//! Giving up clean pages.
+
+use std::ops::Range;
+
+use braidfs_mm::EntryRef;
+
+use super::state::State;
+use super::version::was_written;
+
+/// A page that an evictor found cold, by what the metadata of its frame says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    /// Number of the frame in the pool.
+    pub(crate) frame: usize,
+    /// Which page of the mapping it holds.
+    pub(crate) page: u64,
+}
+
+impl Candidate {
+    /// Whether the hint is still true and the page is clean.
+    fn is_evictable(&self, entry: &EntryRef<'_>) -> bool {
+        entry.tags.is_empty()
+            && entry.frame().is_some_and(|frame| frame.number().as_usize() == self.frame)
+    }
+}
+
+impl State {
+    /// Evicts those candidates that are clean pages of this mapping. Returns how many were.
+    pub(crate) fn evict(&mut self, candidates: &[Candidate]) -> u64 {
+        let mut evicted = 0;
+        let mut outdated = false;
+        for candidate in candidates {
+            let Some(entry) =
+                self.table.get(candidate.page).filter(|entry| candidate.is_evictable(entry))
+            else {
+                continue;
+            };
+            outdated |= was_written(entry.mark);
+            evicted += u64::from(self.table.remove(candidate.page).is_ok());
+        }
+        if outdated {
+            self.outdate_fills();
+        }
+        evicted
+    }
+
+    /// Drops the clean pages of a range. Fills under way are outdated.
+    pub(crate) fn drop_clean(&mut self, pages: Range<u64>) {
+        let mut next = pages.start;
+        while next < pages.end {
+            let pending = self.next_pending(next).unwrap_or(pages.end).min(pages.end);
+            if next < pending {
+                // Nothing to account: these are clean. If it is refused they stay, which does no harm.
+                let _ = self.table.remove_range(next..pending, |_, _| {});
+            }
+            next = pending + 1;
+        }
+        self.outdate_fills();
+    }
+}
