@@ -19,11 +19,7 @@ pub(crate) struct TableMemory {
 impl TableMemory {
     /// Memory for tables, of at most so many bytes.
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        Self {
-            limit_bytes,
-            used_bytes: AtomicUsize::new(0),
-            peak_bytes: AtomicUsize::new(0),
-        }
+        Self { limit_bytes, used_bytes: AtomicUsize::new(0), peak_bytes: AtomicUsize::new(0) }
     }
 
     /// Bytes used or put aside.
@@ -38,17 +34,11 @@ impl TableMemory {
 
     /// Takes bytes if the limit allows it.
     fn try_take(&self, bytes: usize) -> Result<(), TableError> {
-        let within = |used: usize| {
-            used.checked_add(bytes)
-                .filter(|used| *used <= self.limit_bytes)
-        };
+        let within = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.limit_bytes);
         self.used_bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
             .map(|before| self.note_peak(before + bytes))
-            .map_err(|_| TableError::OutOfTableMemory {
-                needed: bytes,
-                limit: self.limit_bytes,
-            })
+            .map_err(|_| TableError::OutOfTableMemory { needed: bytes, limit: self.limit_bytes })
     }
 
     /// Takes bytes whatever the limit says: for those who gave back as many just before.
@@ -78,10 +68,7 @@ impl Charge {
     /// Charges so many bytes, which must have been [spent](Funds::spend) just before.
     pub(crate) fn new(memory: &Arc<TableMemory>, bytes: usize) -> Self {
         memory.take(bytes);
-        Self {
-            memory: Arc::clone(memory),
-            bytes,
-        }
+        Self { memory: Arc::clone(memory), bytes }
     }
 
     /// Bytes charged.
@@ -141,18 +128,14 @@ impl Funds {
         Ok(())
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bytes == 0
+    /// Bytes left of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Frees bytes for a [`Charge`] that follows at once.
     pub(crate) fn spend(&mut self, bytes: usize) {
-        debug_assert!(
-            bytes <= self.bytes,
-            "{bytes} bytes of {} put aside",
-            self.bytes
-        );
+        debug_assert!(bytes <= self.bytes, "{bytes} bytes of {} put aside", self.bytes);
         self.give_back(bytes.min(self.bytes));
     }
 

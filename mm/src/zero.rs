@@ -34,9 +34,7 @@ impl ZeroPages {
         if colours == 1 {
             return Self::default();
         }
-        Self {
-            coloured: vec![ZERO_PAGE.clone(); colours].into_boxed_slice(),
-        }
+        Self { coloured: vec![ZERO_PAGE.clone(); colours].into_boxed_slice() }
     }
 
     /// Number of colours.
@@ -48,17 +46,13 @@ impl ZeroPages {
     pub fn page(&self, index: u64) -> &Page {
         // The mask keeps the low bits only, so the cast loses nothing that counts.
         let colour = index as usize & (self.colours() - 1);
-        self.coloured
-            .get(colour)
-            .map_or(&ZERO_PAGE.0, |page| &page.0)
+        self.coloured.get(colour).map_or(&ZERO_PAGE.0, |page| &page.0)
     }
 }
 
 impl std::fmt::Debug for ZeroPages {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ZeroPages")
-            .field("colours", &self.colours())
-            .finish()
+        f.debug_struct("ZeroPages").field("colours", &self.colours()).finish()
     }
 }
 
@@ -70,9 +64,7 @@ pub fn is_zero_page(page: &Page) -> bool {
 /// Ors the words together before it looks, so the compiler can use the widest registers there are.
 fn is_zero_probe(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
-    let folded = words
-        .iter()
-        .fold(0, |folded, word| folded | u64::from_ne_bytes(*word));
+    let folded = words.iter().fold(0, |folded, word| folded | u64::from_ne_bytes(*word));
     folded == 0 && rest.iter().all(|byte| *byte == 0)
 }
 

@@ -16,23 +16,13 @@ pub(crate) struct Entries {
 impl Entries {
     /// Empty entries over the frames of that pool.
     pub(crate) fn new(pool: Arc<FramePool>) -> Self {
-        Self {
-            pool,
-            words: Vec::new(),
-        }
+        Self { pool, words: Vec::new() }
     }
 
     /// That many entries which hold all the same zeros; all empty if `word` names a frame.
     pub(crate) fn filled(pool: Arc<FramePool>, word: Word, count: usize) -> Self {
-        let word = if word.kind() == Kind::Frame {
-            Word::EMPTY
-        } else {
-            word
-        };
-        Self {
-            pool,
-            words: vec![word; count],
-        }
+        let word = if word.kind() == Kind::Frame { Word::EMPTY } else { word };
+        Self { pool, words: vec![word; count] }
     }
 
     /// Slots there are memory for; those beyond are empty.
@@ -131,10 +121,7 @@ impl Clone for Entries {
             // SAFETY: the word stands for a count of the frame; the clone's word will stand for the new one.
             unsafe { self.pool.retain(FrameNumber(word.frame())) }
         }
-        Self {
-            pool: Arc::clone(&self.pool),
-            words: self.words.clone(),
-        }
+        Self { pool: Arc::clone(&self.pool), words: self.words.clone() }
     }
 }
 
@@ -164,8 +151,5 @@ unsafe fn own(pool: &Arc<FramePool>, word: Word) -> Option<Entry> {
             })
         }
     };
-    Some(Entry {
-        content,
-        mark: word.mark(),
-    })
+    Some(Entry { content, mark: word.mark() })
 }

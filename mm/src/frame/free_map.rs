@@ -39,12 +39,7 @@ impl FreeMap {
         let summary = set_bits(words.len());
         let stride = words.len() / SHARDS;
         let hints = std::array::from_fn(|shard| CachePadded::new(AtomicUsize::new(shard * stride)));
-        Self {
-            words,
-            summary,
-            free: CachePadded::new(AtomicUsize::new(frames)),
-            hints,
-        }
+        Self { words, summary, free: CachePadded::new(AtomicUsize::new(frames)), hints }
     }
 
     /// Frames that are free.
@@ -74,8 +69,7 @@ impl FreeMap {
         }
         let taken = self.search(word, |map, word| map.claim_run(word, promised));
         hint.store(taken.start / WORD_FRAMES, Ordering::Relaxed);
-        self.free
-            .fetch_add(promised - taken.len(), Ordering::Release);
+        self.free.fetch_add(promised - taken.len(), Ordering::Release);
         taken
     }
 
@@ -83,8 +77,7 @@ impl FreeMap {
     pub(super) fn take_run_of(&self, word: usize) -> Range<usize> {
         let promised = self.promise(self.longest_in(word, WORD_FRAMES));
         let taken = self.claim_run(word, promised).unwrap_or(0..0);
-        self.free
-            .fetch_add(promised - taken.len(), Ordering::Release);
+        self.free.fetch_add(promised - taken.len(), Ordering::Release);
         taken
     }
 
@@ -109,11 +102,9 @@ impl FreeMap {
 
     /// Takes the promise of up to `wanted` frames; says how many it got. Who takes more than it uses must give them back at once.
     fn promise(&self, wanted: usize) -> usize {
-        let taken = self
-            .free
-            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |free| {
-                (free > 0).then(|| free - free.min(wanted))
-            });
+        let taken = self.free.fetch_update(Ordering::Acquire, Ordering::Relaxed, |free| {
+            (free > 0).then(|| free - free.min(wanted))
+        });
         taken.map_or(0, |free| free.min(wanted))
     }
 
@@ -214,9 +205,7 @@ impl FreeMap {
 /// Words with the first `count` bits set and the rest clear.
 fn set_bits(count: usize) -> Box<[AtomicU64]> {
     let word = |at: usize| run_mask(0, (count - at * WORD_FRAMES).min(WORD_FRAMES));
-    (0..count.div_ceil(WORD_FRAMES))
-        .map(|at| AtomicU64::new(word(at)))
-        .collect()
+    (0..count.div_ceil(WORD_FRAMES)).map(|at| AtomicU64::new(word(at))).collect()
 }
 
 /// A mask of `length` bits (0 to 64) from bit `start` on.
@@ -261,9 +250,7 @@ fn shard() -> usize {
         static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
     }
     SHARD.with(|shard| {
-        let number = shard
-            .get()
-            .unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
+        let number = shard.get().unwrap_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS);
         shard.set(Some(number));
         number
     })

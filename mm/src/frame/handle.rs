@@ -33,10 +33,7 @@ impl Frame {
 
     /// A borrowed handle to the same frame.
     pub fn as_ref(&self) -> FrameRef<'_> {
-        FrameRef {
-            pool: &self.pool,
-            number: self.number,
-        }
+        FrameRef { pool: &self.pool, number: self.number }
     }
 
     /// Number of the frame in its pool.
@@ -61,11 +58,7 @@ impl Frame {
 
     /// The handle as one that can be written, if it is the only one; else gives it back.
     pub fn try_into_mut(self) -> Result<FrameMut, Self> {
-        if self.pool.is_alone(self.number) {
-            Ok(FrameMut(self))
-        } else {
-            Err(self)
-        }
+        if self.pool.is_alone(self.number) { Ok(FrameMut(self)) } else { Err(self) }
     }
 
     /// Whether the frame belongs to that pool.

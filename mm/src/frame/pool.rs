@@ -99,10 +99,7 @@ impl FramePool {
         let memory = MmapOptions::new()
             .len(bytes)
             .map_raw(&memfd)
-            .map_err(|source| PoolError::System {
-                operation: "mmap",
-                source,
-            })?;
+            .map_err(|source| PoolError::System { operation: "mmap", source })?;
         let metadata = <[FrameMetadata]>::new_box_zeroed_with_elems(frames)
             .map_err(|_| bad_size(config.bytes))?;
         Ok(Arc::new(Self {
@@ -144,16 +141,13 @@ impl FramePool {
     /// Takes up to `wanted` frames that lie side by side in memory, with the bytes their last users left. Fewer if
     /// that is what can be had; never more than [`FrameRun::MAX_FRAMES`].
     pub fn allocate_run(self: &Arc<Self>, wanted: usize) -> Result<FrameRun, PoolError> {
-        self.run_of(self.free.take_run(wanted.max(1)))
-            .ok_or_else(|| self.report_exhausted())
+        self.run_of(self.free.take_run(wanted.max(1))).ok_or_else(|| self.report_exhausted())
     }
 
     /// The handle to frames that were just taken; `None` if there are none.
     fn run_of(self: &Arc<Self>, taken: Range<usize>) -> Option<FrameRun> {
         let count = taken.len();
-        let first = taken
-            .map(|frame| self.hand_out(frame))
-            .reduce(|first, _| first)?;
+        let first = taken.map(|frame| self.hand_out(frame)).reduce(|first, _| first)?;
         // SAFETY: `hand_out` gave each of these frames one count, which the run now stands for.
         Some(unsafe { FrameRun::from_counts(Arc::clone(self), first, count) })
     }
@@ -175,8 +169,7 @@ impl FramePool {
 
     /// Frames missing to the high watermark; at 0 evictors may stop.
     pub fn shortfall_frames(&self) -> usize {
-        self.high_watermark_frames
-            .saturating_sub(self.free_frames())
+        self.high_watermark_frames.saturating_sub(self.free_frames())
     }
 
     /// What the pool knows of that frame, in use or not; `None` beyond the last. For evictors that walk the pool.
@@ -221,25 +214,14 @@ impl FramePool {
         use rustix::fs::FallocateFlags as Flags;
         let offset = (run.first().as_usize() * PAGE_SIZE) as u64;
         let length = (run.len() * PAGE_SIZE) as u64;
-        rustix::fs::fallocate(
-            &self.memfd,
-            Flags::PUNCH_HOLE | Flags::KEEP_SIZE,
-            offset,
-            length,
-        )
-        .map_err(|error| PoolError::System {
-            operation: "fallocate",
-            source: error.into(),
-        })
+        rustix::fs::fallocate(&self.memfd, Flags::PUNCH_HOLE | Flags::KEEP_SIZE, offset, length)
+            .map_err(|error| PoolError::System { operation: "fallocate", source: error.into() })
     }
 
     /// Address of the frame's bytes.
     pub(super) fn address(&self, number: FrameNumber) -> *mut Page {
         // In bounds: a number is only made from an index the free map gave out, so it is below `frames`.
-        self.memory
-            .as_mut_ptr()
-            .cast::<Page>()
-            .wrapping_add(number.as_usize())
+        self.memory.as_mut_ptr().cast::<Page>().wrapping_add(number.as_usize())
     }
 
     /// The words of the frame.
@@ -293,17 +275,13 @@ impl FramePool {
     #[cold]
     fn report_exhausted(&self) -> PoolError {
         self.exhausted.fetch_add(1, Ordering::Relaxed);
-        PoolError::Exhausted {
-            frames: self.frames(),
-        }
+        PoolError::Exhausted { frames: self.frames() }
     }
 }
 
 impl std::fmt::Debug for FramePool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FramePool")
-            .field("counters", &self.counters())
-            .finish_non_exhaustive()
+        f.debug_struct("FramePool").field("counters", &self.counters()).finish_non_exhaustive()
     }
 }
 
@@ -323,29 +301,19 @@ fn max_frames() -> u64 {
 
 fn bad_size(bytes: u64) -> PoolError {
     let page = PAGE_SIZE as u64;
-    PoolError::BadSize {
-        bytes,
-        minimum: WORD_FRAMES as u64 * page,
-        maximum: max_frames() * page,
-    }
+    PoolError::BadSize { bytes, minimum: WORD_FRAMES as u64 * page, maximum: max_frames() * page }
 }
 
 /// Anonymous memory that cannot be shrunk under its mapping.
 fn sealed_memfd(bytes: u64) -> Result<OwnedFd, PoolError> {
     let failed = |operation| {
-        move |error: rustix::io::Errno| PoolError::System {
-            operation,
-            source: error.into(),
-        }
+        move |error: rustix::io::Errno| PoolError::System { operation, source: error.into() }
     };
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let memfd =
         rustix::fs::memfd_create("braidfs-frames", flags).map_err(failed("memfd_create"))?;
     rustix::fs::ftruncate(&memfd, bytes).map_err(failed("ftruncate"))?;
-    rustix::fs::fcntl_add_seals(
-        &memfd,
-        SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
-    )
-    .map_err(failed("fcntl"))?;
+    rustix::fs::fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)
+        .map_err(failed("fcntl"))?;
     Ok(memfd)
 }

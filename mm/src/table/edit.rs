@@ -26,29 +26,15 @@ pub(super) struct SlotMut<'a> {
 impl<'a> SlotMut<'a> {
     /// A slot of a leaf; `None` if the node is none.
     pub(super) fn of(node: &'a mut Node, slot: usize) -> Option<Self> {
-        let Node {
-            body: Body::Leaf(entries),
-            tags,
-            counts,
-            ..
-        } = node
-        else {
+        let Node { body: Body::Leaf(entries), tags, counts, .. } = node else {
             return None;
         };
-        Some(Self {
-            entries,
-            tags,
-            counts,
-            slot,
-        })
+        Some(Self { entries, tags, counts, slot })
     }
 
     /// The tags of the entry.
     pub(super) fn tags(&self) -> TagSet {
-        Tag::ALL
-            .into_iter()
-            .filter(|tag| self.tags[*tag as usize].get(self.slot))
-            .collect()
+        Tag::ALL.into_iter().filter(|tag| self.tags[*tag as usize].get(self.slot)).collect()
     }
 
     /// Gives the entry these tags and no others; an empty slot stays untagged.
@@ -116,12 +102,9 @@ pub(super) fn edit<R>(
             node.split_zeros(word, level, means.pool, means.funds);
             return edit(node, level, index, means, change);
         }
-        Body::Leaf(entries) => change(&mut SlotMut {
-            entries,
-            tags: &mut node.tags,
-            counts: &mut node.counts,
-            slot,
-        }),
+        Body::Leaf(entries) => {
+            change(&mut SlotMut { entries, tags: &mut node.tags, counts: &mut node.counts, slot })
+        }
         Body::Interior(children) => {
             let below = level.saturating_sub(1);
             let place = &mut children[slot];

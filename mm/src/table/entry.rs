@@ -29,10 +29,7 @@ impl EntryMark {
 
     /// A mark of these flags and the low bits of that stamp, such as the number of a delta.
     pub fn new(flags: u8, stamp: u64) -> Self {
-        Self {
-            flags: flags & Self::FLAGS,
-            stamp: stamp as u32 & Self::MAX_STAMP,
-        }
+        Self { flags: flags & Self::FLAGS, stamp: stamp as u32 & Self::MAX_STAMP }
     }
 
     /// The flags.
@@ -58,10 +55,7 @@ pub struct Entry {
 impl Entry {
     /// An entry of that content without a mark.
     pub fn new(content: Content) -> Self {
-        Self {
-            content,
-            mark: EntryMark::default(),
-        }
+        Self { content, mark: EntryMark::default() }
     }
 
     /// The same with a mark.
@@ -129,8 +123,7 @@ impl<'a> ContentRef<'a> {
 
     /// The bytes of the page of that index, whatever it holds.
     pub fn page(self, index: u64, zero: &'a ZeroPages) -> &'a Page {
-        self.frame()
-            .map_or_else(|| zero.page(index), FrameRef::page)
+        self.frame().map_or_else(|| zero.page(index), FrameRef::page)
     }
 
     /// Whether the page takes no frame.

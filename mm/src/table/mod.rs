@@ -25,9 +25,13 @@
 //! may live in different threads.
 
 mod bitmap;
+#[cfg(test)]
+mod check;
 mod counts;
 mod edit;
 pub(crate) mod entry;
+#[cfg(test)]
+mod model;
 mod node;
 mod range;
 mod scan;
@@ -72,20 +76,12 @@ struct Root {
 impl PageTable {
     /// An empty table of frames of that pool.
     pub fn new(pool: &Arc<FramePool>) -> Self {
-        Self {
-            pool: Arc::clone(pool),
-            root: None,
-            reserved: None,
-        }
+        Self { pool: Arc::clone(pool), root: None, reserved: None }
     }
 
     /// A table that holds the same and shares all nodes, in constant time. Reservations stay here.
     pub fn fork(&self) -> Self {
-        Self {
-            pool: Arc::clone(&self.pool),
-            root: self.root.clone(),
-            reserved: None,
-        }
+        Self { pool: Arc::clone(&self.pool), root: self.root.clone(), reserved: None }
     }
 
     /// The pool whose frames the table holds.
@@ -95,9 +91,7 @@ impl PageTable {
 
     /// How many entries there are, of what kind and with which tags.
     pub fn counts(&self) -> TableCounts {
-        self.root
-            .as_ref()
-            .map_or_else(TableCounts::default, |root| root.node.counts)
+        self.root.as_ref().map_or_else(TableCounts::default, |root| root.node.counts)
     }
 
     /// Whether there is no entry.
@@ -203,10 +197,7 @@ impl PageTable {
             return Ok(false);
         };
         let mark = entry.mark;
-        if !entry
-            .frame()
-            .is_some_and(|frame| is_zero_page(frame.page()))
-        {
+        if !entry.frame().is_some_and(|frame| is_zero_page(frame.page())) {
             return Ok(false);
         }
         self.insert(index, Entry::new(Content::DedupZero).with_mark(mark))?;
@@ -237,9 +228,7 @@ impl PageTable {
 
 impl std::fmt::Debug for PageTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PageTable")
-            .field("counts", &self.counts())
-            .finish_non_exhaustive()
+        f.debug_struct("PageTable").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 

@@ -110,10 +110,7 @@ impl Node {
         if slot < before || matches!(self.body, Body::Zeros(_)) {
             return;
         }
-        let room = ROOM_STEPS
-            .into_iter()
-            .find(|room| slot < *room)
-            .unwrap_or(SLOTS);
+        let room = ROOM_STEPS.into_iter().find(|room| slot < *room).unwrap_or(SLOTS);
         self.recharge(room, funds);
         match &mut self.body {
             Body::Leaf(entries) => entries.grow(room),
@@ -123,6 +120,12 @@ impl Node {
             }
             Body::Zeros(_) => {}
         }
+    }
+
+    /// Bytes the node is charged, for tests.
+    #[cfg(test)]
+    pub(super) fn charged_bytes(&self) -> usize {
+        self.charge.bytes()
     }
 
     /// Charges for that many slots, after spending what they cost more.
@@ -163,9 +166,7 @@ impl Node {
     /// The word that every page below has, if each slot is of one word.
     fn uniform_word(&self) -> Option<Word> {
         let first = self.word_below(0)?;
-        (1..SLOTS)
-            .all(|slot| self.word_below(slot) == Some(first))
-            .then_some(first)
+        (1..SLOTS).all(|slot| self.word_below(slot) == Some(first)).then_some(first)
     }
 
     /// The word of all pages below a slot, if they have the same.
@@ -173,13 +174,7 @@ impl Node {
         match (&self.body, self.child(slot).map(Arc::as_ref)) {
             (Body::Leaf(entries), _) => Some(entries.word(slot)),
             (Body::Zeros(word), _) => Some(*word),
-            (
-                Body::Interior(_),
-                Some(Node {
-                    body: Body::Zeros(word),
-                    ..
-                }),
-            ) => Some(*word),
+            (Body::Interior(_), Some(Node { body: Body::Zeros(word), .. })) => Some(*word),
             (Body::Interior(_), _) => None,
         }
     }
@@ -225,11 +220,7 @@ impl Node {
 
     /// The first slot from `slot` on that is used.
     pub(super) fn next_used(&self, slot: usize) -> Option<usize> {
-        let room = if matches!(self.body, Body::Zeros(_)) {
-            SLOTS
-        } else {
-            self.room()
-        };
+        let room = if matches!(self.body, Body::Zeros(_)) { SLOTS } else { self.room() };
         (slot..room).find(|slot| self.is_used(*slot))
     }
 
@@ -244,10 +235,7 @@ impl Node {
 
     /// The tags of a slot.
     pub(super) fn tags_of(&self, slot: usize) -> TagSet {
-        Tag::ALL
-            .into_iter()
-            .filter(|tag| self.tags[*tag as usize].get(slot))
-            .collect()
+        Tag::ALL.into_iter().filter(|tag| self.tags[*tag as usize].get(slot)).collect()
     }
 
     /// The entry in a slot of a leaf, or of a node of zeros.
@@ -257,11 +245,7 @@ impl Node {
             Body::Zeros(word) => (word.zeros()?, word.mark()),
             Body::Interior(_) => return None,
         };
-        Some(EntryRef {
-            content,
-            mark,
-            tags: self.tags_of(slot),
-        })
+        Some(EntryRef { content, mark, tags: self.tags_of(slot) })
     }
 }
 

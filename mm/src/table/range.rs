@@ -22,14 +22,8 @@ impl PageTable {
         mut visit: impl FnMut(Range<u64>, EntryRef<'_>),
     ) -> Result<u64, TableError> {
         let before = self.counts().present();
-        let end = self
-            .root
-            .as_ref()
-            .map_or(0, |root| pages.end.min(span(root.level)));
-        if self
-            .next_present(pages.start)
-            .is_none_or(|first| first >= end)
-        {
+        let end = self.root.as_ref().map_or(0, |root| pages.end.min(span(root.level)));
+        if self.next_present(pages.start).is_none_or(|first| first >= end) {
             return Ok(0);
         }
         let needed = 2 * self.path_bytes(end - 1);
@@ -107,10 +101,7 @@ fn remove_child(
     let after = if within == (0..span(below)) {
         visit_all(child, below, base + start, visit);
         TableCounts::default()
-    } else if Query::Present
-        .find(child, below, within.start)
-        .is_some_and(|at| at < within.end)
-    {
+    } else if Query::Present.find(child, below, within.start).is_some_and(|at| at < within.end) {
         let child = unshare(child, means.funds);
         remove_below(child, below, base + start, within, means, visit);
         child.counts
@@ -134,10 +125,6 @@ fn visit_all(node: &Arc<Node>, level: u8, base: u64, visit: &mut Visitor<'_>) {
         } else if let Some(entry) = node.entry(slot) {
             visit(start..start + 1, entry);
         }
-        next = if slot + 1 < SLOTS {
-            node.next_used(slot + 1)
-        } else {
-            None
-        };
+        next = if slot + 1 < SLOTS { node.next_used(slot + 1) } else { None };
     }
 }

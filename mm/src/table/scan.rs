@@ -28,29 +28,17 @@ impl PageTable {
 
     /// The entries of a range, in order, with their indexes.
     pub fn entries(&self, pages: Range<u64>) -> EntryIter<'_> {
-        EntryIter {
-            table: self,
-            query: Query::Present,
-            pages,
-        }
+        EntryIter { table: self, query: Query::Present, pages }
     }
 
     /// The entries of a range that have the tag, in order, with their indexes.
     pub fn tagged(&self, tag: Tag, pages: Range<u64>) -> EntryIter<'_> {
-        EntryIter {
-            table: self,
-            query: Query::Tagged(tag),
-            pages,
-        }
+        EntryIter { table: self, query: Query::Tagged(tag), pages }
     }
 
     /// The runs of consecutive pages in a range that have the tag, in order, each as long as can be.
     pub fn tagged_runs(&self, tag: Tag, pages: Range<u64>) -> TaggedRuns<'_> {
-        TaggedRuns {
-            table: self,
-            tag,
-            pages,
-        }
+        TaggedRuns { table: self, tag, pages }
     }
 
     fn next(&self, from: u64, query: Query) -> Option<u64> {
@@ -65,10 +53,7 @@ impl PageTable {
         if from >= span(root.level) {
             return from.min(MAX_PAGES);
         }
-        query
-            .find_without(&root.node, root.level, from)
-            .unwrap_or(span(root.level))
-            .min(MAX_PAGES)
+        query.find_without(&root.node, root.level, from).unwrap_or(span(root.level)).min(MAX_PAGES)
     }
 }
 
@@ -163,10 +148,7 @@ impl<'a> Iterator for EntryIter<'a> {
     type Item = (u64, EntryRef<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let found = self
-            .table
-            .next(self.pages.start, self.query)
-            .unwrap_or(u64::MAX);
+        let found = self.table.next(self.pages.start, self.query).unwrap_or(u64::MAX);
         if found >= self.pages.end {
             self.pages.start = self.pages.end;
             return None;
@@ -188,18 +170,12 @@ impl Iterator for TaggedRuns<'_> {
     type Item = Range<u64>;
 
     fn next(&mut self) -> Option<Range<u64>> {
-        let first = self
-            .table
-            .next_tagged(self.pages.start, self.tag)
-            .unwrap_or(u64::MAX);
+        let first = self.table.next_tagged(self.pages.start, self.tag).unwrap_or(u64::MAX);
         if first >= self.pages.end {
             self.pages.start = self.pages.end;
             return None;
         }
-        let end = self
-            .table
-            .next_untagged(first, self.tag)
-            .min(self.pages.end);
+        let end = self.table.next_untagged(first, self.tag).min(self.pages.end);
         self.pages.start = end;
         Some(first..end)
     }

@@ -28,7 +28,7 @@ impl PageTable {
             .saturating_add(self.path_bytes(last));
         let mut funds = self.reserved.take().unwrap_or_default();
         let raised = funds.raise_to(bytes, self.pool.tables());
-        self.reserved = Some(funds).filter(|funds| !funds.is_empty());
+        self.reserved = Some(funds).filter(|funds| funds.bytes() > 0);
         raised
     }
 
@@ -37,13 +37,15 @@ impl PageTable {
         self.reserved = None;
     }
 
+    /// Bytes put aside, for tests.
+    #[cfg(test)]
+    pub(super) fn reserved_bytes(&self) -> usize {
+        self.reserved.as_ref().map_or(0, Funds::bytes)
+    }
+
     /// Refuses indexes no table has.
     pub(super) fn check_index(&self, index: u64) -> Result<(), TableError> {
-        if index < MAX_PAGES {
-            Ok(())
-        } else {
-            Err(TableError::IndexTooLarge { index })
-        }
+        if index < MAX_PAGES { Ok(()) } else { Err(TableError::IndexTooLarge { index }) }
     }
 
     /// What it can cost at worst to change one entry.

@@ -52,8 +52,7 @@ impl From<Tag> for TagSet {
 
 impl FromIterator<Tag> for TagSet {
     fn from_iter<I: IntoIterator<Item = Tag>>(tags: I) -> Self {
-        tags.into_iter()
-            .fold(Self::EMPTY, |set, tag| set | Self::from(tag))
+        tags.into_iter().fold(Self::EMPTY, |set, tag| set | Self::from(tag))
     }
 }
 
