@@ -138,3 +138,16 @@ fn a_lock_inherited_by_a_child_is_traced_to_it() {
     let child: u32 = line.trim().parse().unwrap();
     assert_eq!(refused(&path, false).holder.map(|holder| holder.pid), Some(child));
 }
+
+#[test]
+fn a_lock_that_is_given_back_in_a_moment_is_waited_for() {
+    let (_directory, path) = image();
+    let device = open(&path, false).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(60));
+            drop(device);
+        });
+        open(&path, false).unwrap();
+    });
+}

@@ -1,8 +1,9 @@
 //! The lock of an image, and who holds it.
 //!
 //! The lock is `flock(2)`: it belongs to the open file, ends with the process however that ends, and
-//! is seen by other programs that use it. A conflict is not waited for, but tried again for a moment
-//! on a block device, because udev takes the same lock for that long whenever a device appears.
+//! is seen by other programs that use it. A conflict is tried again for a moment, because some pass by
+//! themselves: udev takes the same lock whenever a block device appears, a program that the last
+//! user is starting has that user's files until it runs, and a killed process takes a while to end.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -17,17 +18,16 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::error::LockHolder;
 
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(20);
-const BLOCK_DEVICE_ATTEMPTS: u32 = 25;
+const ATTEMPTS: u32 = 25;
 
 /// Locks `file`, for itself alone if `exclusive`.
-pub(super) fn lock(file: &OwnedFd, exclusive: bool, is_block_device: bool) -> Result<(), Errno> {
+pub(super) fn lock(file: &OwnedFd, exclusive: bool) -> Result<(), Errno> {
     let operation = if exclusive {
         FlockOperation::NonBlockingLockExclusive
     } else {
         FlockOperation::NonBlockingLockShared
     };
-    let attempts = if is_block_device { BLOCK_DEVICE_ATTEMPTS } else { 1 };
-    for _ in 1..attempts {
+    for _ in 1..ATTEMPTS {
         match retry_on_intr(|| flock(file, operation)) {
             Err(Errno::WOULDBLOCK) => thread::sleep(ATTEMPT_PAUSE),
             done => return done,

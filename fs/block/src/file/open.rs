@@ -84,7 +84,7 @@ fn finish(
     let is_block_device = kind == FileType::BlockDevice;
     let status = statx(&file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)
         .map_err(failed(BlockOperation::Open))?;
-    lock::lock(&file, !read_only, is_block_device)
+    lock::lock(&file, !read_only)
         .map_err(|errno| failed(BlockOperation::Lock)(errno).held_by(lock::holder(&status)))?;
     let Transfers { direct, cached } = choose_transfers(&file, options.direct, read_only)?;
     // The end is sought rather than taken from the status, which has no size for a block device.
