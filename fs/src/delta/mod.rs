@@ -20,4 +20,5 @@ mod stage;
 
 pub use change_table::ChangeTable;
 pub(crate) use commit::Committer;
-pub(crate) use gate::{ChangeGuard, DeltaGate, View};
+pub(crate) use gate::{ChangeGuard, View};
+pub(crate) use request::Scope;

@@ -78,7 +78,7 @@ impl Volume {
     }
 
     pub(super) fn attributes(&self, inode: &Inode) -> Attributes {
-        let unstaged = inode.existing_mapping().map_or(0, |mapping| mapping.dirty_pages());
+        let unstaged = inode.existing_mapping().map_or(0, |mapping| mapping.pending_pages());
         let state = inode.state();
         let record = &state.record;
         Attributes {

@@ -1,6 +1,7 @@
 //! The content of files: reading, writing, cutting, making durable.
 
 use braidfs_format::{BLOCK_SIZE, InodeNumber, MapChange};
+use braidfs_store::Reservation;
 
 use super::Volume;
 use super::attributes::clear_suid_sgid;
@@ -52,10 +53,21 @@ impl Volume {
             if data.is_empty() {
                 return Ok(0);
             }
-            self.write_pages(&pinned, offset, end, data, clear_suid_sgid)?;
+            self.with_memory(|| self.write_pages(&pinned, offset, end, data, clear_suid_sgid))?;
             Ok(data.len())
         };
         written().map_err(|error: FsError| error.during("write").on(inode).at(offset))
+    }
+
+    /// Does what may run out of cache memory; if it does, writes everything back and tries again.
+    pub(super) fn with_memory<R>(&self, attempt: impl Fn() -> FsResult<R>) -> FsResult<R> {
+        match attempt() {
+            Err(error) if error.kind() == FsErrorKind::OutOfMemory => {
+                self.committer.commit(Scope::Everything)?;
+                attempt()
+            }
+            outcome => outcome,
+        }
     }
 
     fn write_pages(
@@ -78,7 +90,7 @@ impl Volume {
         // Even a write that failed half-way may have left dirty pages.
         self.change_data(&guard, inode, |state| {
             state.reservation.join(reservation);
-            state.reservation.trim_to(mapping.open_dirty_pages());
+            state.reservation.trim_to(mapping.dirty_pages());
             if written.is_ok() {
                 state.record.size = state.record.size.max(end);
                 state.record.modified = now();
@@ -98,16 +110,20 @@ impl Volume {
     pub(super) fn truncate(&self, inode: InodeNumber, size: u64) -> FsResult<()> {
         checked_end(size, 0)?;
         let pinned = self.pin_regular(inode)?;
+        self.with_memory(|| self.set_size(&pinned, size))
+    }
+
+    fn set_size(&self, inode: &PinnedInode<'_>, size: u64) -> FsResult<()> {
         self.make_room();
-        let reservation = self.reserve_to_cut(&pinned, size)?;
+        let reservation = self.reserve_to_cut(inode, size)?;
         let guard = self.begin_change(0)?;
-        let _io = pinned.io.write();
-        self.prepare_data(&guard, &pinned);
-        let old_size = pinned.state().record.size;
+        let _io = inode.io.write();
+        self.prepare_data(&guard, inode);
+        let old_size = inode.state().record.size;
         if size < old_size {
-            self.cut_pages(&guard, &pinned, size, reservation)?;
+            self.cut_pages(&guard, inode, size, reservation)?;
         }
-        self.change_data(&guard, &pinned, |state| {
+        self.change_data(&guard, inode, |state| {
             state.record.size = size;
             state.record.modified = now();
             state.record.changed = state.record.modified;
@@ -120,9 +136,9 @@ impl Volume {
         &self,
         inode: &PinnedInode<'_>,
         size: u64,
-    ) -> FsResult<braidfs_store::Reservation> {
+    ) -> FsResult<Reservation> {
         let changes_page = size % BLOCK_BYTES != 0 && size < inode.state().record.size;
-        if changes_page { self.reserve(1) } else { Ok(braidfs_store::Reservation::default()) }
+        if changes_page { self.reserve(1) } else { Ok(Reservation::default()) }
     }
 
     fn cut_pages(
@@ -130,13 +146,13 @@ impl Volume {
         guard: &ChangeGuard<'_>,
         inode: &PinnedInode<'_>,
         size: u64,
-        reservation: braidfs_store::Reservation,
+        reservation: Reservation,
     ) -> FsResult<()> {
         let mapping = inode.mapping(&self.cache);
         let cut = mapping.truncate(size, &self.filler(inode));
         self.change_data(guard, inode, |state| {
             state.reservation.join(reservation);
-            state.reservation.trim_to(mapping.open_dirty_pages());
+            state.reservation.trim_to(mapping.dirty_pages());
             if cut.is_ok() {
                 let start = size.div_ceil(BLOCK_BYTES);
                 let hole = MapChange { start, length: MAP_END - start, extent: None };

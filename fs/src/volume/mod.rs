@@ -25,6 +25,7 @@ mod rename;
 mod statistics;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use braidfs_block::BlockDevice;
 use braidfs_format::{FileKind, InodeNumber, InodeRecord, NameHasher, Superblock};
@@ -40,8 +41,10 @@ use background::Background;
 
 pub use statistics::VolumeStatistics;
 
-/// The open delta is staged before it grows past this share of the log.
-const OPEN_DELTA_LOG_SHARE: u64 = 16;
+/// The open delta is staged before it grows past this share of what a delta may have in the log.
+const OPEN_DELTA_SHARE: u64 = 4;
+/// How long a writer waits for a page before everything is written back for it.
+const MEMORY_DEADLINE: Duration = Duration::from_millis(100);
 
 /// Reports how much of a long step is done: done, of all.
 pub type Progress<'a> = &'a dyn Fn(u64, u64);
@@ -58,7 +61,6 @@ pub struct Volume {
     hasher: NameHasher,
     options: MountOptions,
     replay: ReplayReport,
-    log_bytes: u64,
 }
 
 impl Volume {
@@ -77,6 +79,7 @@ impl Volume {
             log_blocks: options.log_blocks,
             root_uid: options.root_uid,
             root_gid: options.root_gid,
+            ..FormatOptions::default()
         };
         Store::format(device, &format, progress).map_err(|error| FsError::from(error).during("mkfs"))
     }
@@ -102,12 +105,12 @@ impl Volume {
         let (store, replay) = Store::open(device, open, progress)?;
         let store = Arc::new(store);
         let cache = PageCache::new(cache_config(&options))?;
+        cache.set_memory_deadline(MEMORY_DEADLINE);
         let superblock = store.superblock();
         let inodes = Arc::new(InodeTable::new(store.next_inode()));
         let committer = Arc::new(Committer::new(store.clone(), cache.clone(), inodes.clone()));
         let volume = Arc::new(Self {
             hasher: NameHasher::new(superblock.hash_key),
-            log_bytes: superblock.geometry.log_blocks * braidfs_format::BLOCK_SIZE as u64,
             store,
             cache,
             inodes,
@@ -206,7 +209,7 @@ impl Volume {
         self.check_writable()?;
         let reservation = if blocks > 0 { self.reserve(blocks)? } else { Reservation::default() };
         let mut guard = self.committer.gate.enter();
-        while guard.changes().log_bytes() as u64 > self.log_bytes / OPEN_DELTA_LOG_SHARE {
+        while guard.changes().log_bytes() as u64 > self.store.max_delta_bytes() / OPEN_DELTA_SHARE {
             drop(guard);
             self.committer.commit(Scope::Namespace)?;
             guard = self.committer.gate.enter();

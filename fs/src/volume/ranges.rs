@@ -37,13 +37,13 @@ impl Volume {
             let range = offset..checked_end(offset, length)?;
             let pinned = self.pin_regular(inode)?;
             match mode {
-                FallocateMode::PunchHole => self.punch(&pinned, range),
+                FallocateMode::PunchHole => self.with_memory(|| self.punch(&pinned, range.clone())),
                 FallocateMode::Allocate { keep_size } => self.allocate(&pinned, range, keep_size),
                 FallocateMode::ZeroRange { keep_size } => {
                     let end = range.end;
                     let inside = range.start..end.min(pinned.state().record.size.max(range.start));
                     if !inside.is_empty() {
-                        self.punch(&pinned, inside)?;
+                        self.with_memory(|| self.punch(&pinned, inside.clone()))?;
                     }
                     self.allocate(&pinned, range, keep_size)
                 }
@@ -63,7 +63,7 @@ impl Volume {
         let (start, end) = (range.start.div_ceil(BLOCK_BYTES), range.end / BLOCK_BYTES);
         self.change_data(&guard, inode, |state| {
             state.reservation.join(reservation);
-            state.reservation.trim_to(mapping.open_dirty_pages());
+            state.reservation.trim_to(mapping.dirty_pages());
             if punched.is_ok() && start < end {
                 let hole = MapChange { start, length: end - start, extent: None };
                 state.change_map(hole, &self.store);
