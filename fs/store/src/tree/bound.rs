@@ -34,17 +34,10 @@ pub fn worst_case_nodes(edit: &EditBound) -> u64 {
     let leaves = touched.min(edit.node_count);
     let interiors = copied.min(edit.node_count / 64 + levels);
     let headers = edit.puts.saturating_mul(Node::LEAF_ENTRY_HEADER_BYTES as u64);
-    let quarters =
-        edit.put_bytes.saturating_add(headers).div_ceil(Node::CAPACITY_BYTES as u64 / 4);
-    let added_leaves = edit
-        .puts
-        .min(leaves.saturating_mul(3).saturating_add(quarters));
+    let quarters = edit.put_bytes.saturating_add(headers).div_ceil(Node::CAPACITY_BYTES as u64 / 4);
+    let added_leaves = edit.puts.min(leaves.saturating_mul(3).saturating_add(quarters));
     let by_splits = added_leaves.saturating_mul(levels);
-    let by_children = interiors
-        .saturating_mul(3)
-        .saturating_add(added_leaves / 64);
+    let by_children = interiors.saturating_mul(3).saturating_add(added_leaves / 64);
     let added_interiors = by_splits.min(by_children).saturating_add(levels + 1);
-    copied
-        .saturating_add(added_leaves)
-        .saturating_add(added_interiors)
+    copied.saturating_add(added_leaves).saturating_add(added_interiors)
 }

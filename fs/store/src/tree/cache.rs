@@ -54,12 +54,7 @@ impl NodeCache {
     /// A cache of about `budget_bytes`; it always has room for one node in each shard.
     pub(super) fn new(budget_bytes: usize) -> Self {
         let budget = budget_bytes / SHARDS;
-        let shard = || {
-            Mutex::new(Shard {
-                budget,
-                ..Shard::default()
-            })
-        };
+        let shard = || Mutex::new(Shard { budget, ..Shard::default() });
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hits: AtomicU64::new(0),
@@ -73,14 +68,8 @@ impl NodeCache {
 
     /// The node that `pointer` points to, if it is here.
     pub(super) fn get(&self, pointer: &NodePointer) -> Option<Arc<Node>> {
-        let found = self
-            .shard(pointer.address)
-            .and_then(|shard| shard.lock().get(pointer));
-        let counter = if found.is_some() {
-            &self.hits
-        } else {
-            &self.misses
-        };
+        let found = self.shard(pointer.address).and_then(|shard| shard.lock().get(pointer));
+        let counter = if found.is_some() { &self.hits } else { &self.misses };
         counter.fetch_add(1, Ordering::Relaxed);
         found
     }
@@ -88,12 +77,7 @@ impl NodeCache {
     /// Keeps `node`, in place of what was cached for its address.
     pub(super) fn insert(&self, pointer: NodePointer, node: Arc<Node>) {
         let bytes = memory_bytes(&node);
-        let slot = Slot {
-            pointer,
-            node,
-            bytes,
-            referenced: false,
-        };
+        let slot = Slot { pointer, node, bytes, referenced: false };
         if let Some(shard) = self.shard(pointer.address) {
             shard.lock().insert(slot);
         }
@@ -141,10 +125,8 @@ impl Shard {
         if self.hand >= self.slots.len() {
             self.hand = 0;
         }
-        let spared = self
-            .slots
-            .get_mut(self.hand)
-            .is_some_and(|slot| mem::take(&mut slot.referenced));
+        let spared =
+            self.slots.get_mut(self.hand).is_some_and(|slot| mem::take(&mut slot.referenced));
         if spared {
             self.hand += 1;
         } else {
@@ -170,10 +152,7 @@ fn memory_bytes(node: &Node) -> usize {
     let entries = match &node.entries {
         NodeEntries::Leaf(entries) => {
             let own = entries.capacity() * size_of::<(Key, Item)>();
-            own + entries
-                .iter()
-                .map(|(_, item)| heap_bytes(item))
-                .sum::<usize>()
+            own + entries.iter().map(|(_, item)| heap_bytes(item)).sum::<usize>()
         }
         NodeEntries::Interior(entries) => entries.capacity() * size_of::<(Key, NodePointer)>(),
     };
@@ -187,20 +166,11 @@ fn heap_bytes(item: &Item) -> usize {
         Item::Inode(_) | Item::Orphan => 0,
         Item::Xattr(bucket) => {
             let entry = |name: &[u8], value: &[u8]| 64 + name.len() + value.len();
-            bucket
-                .entries
-                .iter()
-                .map(|found| entry(&found.name, &found.value))
-                .sum::<usize>()
+            bucket.entries.iter().map(|found| entry(&found.name, &found.value)).sum::<usize>()
                 + OVERHEAD
         }
         Item::Dirent(bucket) => {
-            bucket
-                .entries
-                .iter()
-                .map(|found| 48 + found.name.len())
-                .sum::<usize>()
-                + OVERHEAD
+            bucket.entries.iter().map(|found| 48 + found.name.len()).sum::<usize>() + OVERHEAD
         }
         Item::Extent(extent) => match &extent.content {
             ExtentContent::Blocks { checksums, .. } => checksums.len() * 4 + 2 * OVERHEAD,
@@ -218,21 +188,8 @@ mod tests {
 
     fn node(address: u64, birth: u64) -> (NodePointer, Arc<Node>) {
         let entries = NodeEntries::Leaf(Vec::new());
-        let node = Node {
-            volume_id: Uuid::nil(),
-            address,
-            birth,
-            level: 0,
-            entries,
-        };
-        (
-            NodePointer {
-                address,
-                birth,
-                checksum: 7,
-            },
-            Arc::new(node),
-        )
+        let node = Node { volume_id: Uuid::nil(), address, birth, level: 0, entries };
+        (NodePointer { address, birth, checksum: 7 }, Arc::new(node))
     }
 
     /// A cache with room for `count` empty leaves in each shard.

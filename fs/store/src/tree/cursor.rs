@@ -23,10 +23,7 @@ struct Step<'a> {
 impl<'a> Cursor<'a> {
     /// A cursor before the first entry of `subtree` whose key is not below `from`.
     pub(super) fn seek(subtree: Subtree<'a>, from: &Key) -> Result<Self, StoreError> {
-        let mut cursor = Self {
-            store: subtree.store,
-            path: Vec::new(),
-        };
+        let mut cursor = Self { store: subtree.store, path: Vec::new() };
         let mut below = Some((subtree.place, subtree.level));
         while let Some((place, level)) = below {
             let view = place.load(cursor.store, level)?;
@@ -34,9 +31,8 @@ impl<'a> Cursor<'a> {
                 Some(leaf) => leaf.partition_point(|(key, _)| key < from),
                 None => view.child_index(from) + 1,
             };
-            below = view
-                .child(next.saturating_sub(1))
-                .map(|place| (place, level.saturating_sub(1)));
+            below =
+                view.child(next.saturating_sub(1)).map(|place| (place, level.saturating_sub(1)));
             cursor.path.push(Step { view, level, next });
         }
         Ok(cursor)
@@ -76,11 +72,7 @@ impl<'a> Cursor<'a> {
 
     fn descend(&mut self, place: Place<'a>, level: u8) -> Result<(), StoreError> {
         let view = place.load(self.store, level)?;
-        self.path.push(Step {
-            view,
-            level,
-            next: 0,
-        });
+        self.path.push(Step { view, level, next: 0 });
         Ok(())
     }
 }

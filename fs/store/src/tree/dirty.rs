@@ -52,21 +52,13 @@ pub(super) fn weight_of<T: Weight>(entries: &[(Key, T)]) -> usize {
 impl DirtyNode {
     /// A leaf without entries.
     pub(super) fn empty_leaf() -> Box<Self> {
-        Box::new(Self {
-            bytes: 0,
-            run_end: 0,
-            entries: DirtyEntries::Leaf(Vec::new()),
-        })
+        Box::new(Self { bytes: 0, run_end: 0, entries: DirtyEntries::Leaf(Vec::new()) })
     }
 
     /// An interior node with these children.
     pub(super) fn interior(children: Vec<(Key, Child)>) -> Box<Self> {
         let bytes = weight_of(&children);
-        Box::new(Self {
-            bytes,
-            run_end: 0,
-            entries: DirtyEntries::Interior(children),
-        })
+        Box::new(Self { bytes, run_end: 0, entries: DirtyEntries::Interior(children) })
     }
 
     /// A copy of a node on the device, to be changed.
@@ -82,11 +74,7 @@ impl DirtyNode {
             DirtyEntries::Leaf(entries) => weight_of(entries),
             DirtyEntries::Interior(entries) => weight_of(entries),
         };
-        Box::new(Self {
-            bytes,
-            run_end: 0,
-            entries,
-        })
+        Box::new(Self { bytes, run_end: 0, entries })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -128,17 +116,10 @@ impl DirtyNode {
             DirtyEntries::Interior(entries) => DirtyEntries::Interior(entries.split_off(cut)),
         };
         let upper_bytes = mem::replace(&mut self.bytes, lower_bytes).saturating_sub(lower_bytes);
-        let (lower_run, upper_run) = if inserted < cut {
-            (inserted + 1, 0)
-        } else {
-            (0, inserted - cut + 1)
-        };
+        let (lower_run, upper_run) =
+            if inserted < cut { (inserted + 1, 0) } else { (0, inserted - cut + 1) };
         self.run_end = lower_run;
-        let upper = Box::new(Self {
-            bytes: upper_bytes,
-            run_end: upper_run,
-            entries: upper,
-        });
+        let upper = Box::new(Self { bytes: upper_bytes, run_end: upper_run, entries: upper });
         Some((upper.first_key()?, upper))
     }
 }
@@ -158,11 +139,7 @@ fn cut_at<T: Weight>(entries: &[(Key, T)], total: usize, hint: Option<usize>) ->
         if middle.is_none() && index > 0 && with * 2 >= total {
             // The entry on the middle goes where it leaves the parts more alike.
             let before = below * 2 >= total || total - below * 2 <= with * 2 - total;
-            middle = Some(if before {
-                (index, below)
-            } else {
-                (index + 1, with)
-            });
+            middle = Some(if before { (index, below) } else { (index + 1, with) });
         }
         below = with;
     }

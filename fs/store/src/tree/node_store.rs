@@ -23,11 +23,7 @@ pub struct NodeStore {
 impl NodeStore {
     /// The nodes of the volume `volume_id` on `device`, cached in about `cache_bytes` of memory.
     pub fn new(device: Arc<dyn BlockDevice>, volume_id: Uuid, cache_bytes: usize) -> Arc<Self> {
-        Arc::new(Self {
-            device,
-            volume_id,
-            cache: NodeCache::new(cache_bytes),
-        })
+        Arc::new(Self { device, volume_id, cache: NodeCache::new(cache_bytes) })
     }
 
     /// What the cache holds and how well it serves.
@@ -61,8 +57,7 @@ impl NodeStore {
         pointer: &NodePointer,
         level: u8,
     ) -> Result<Arc<Node>, StoreError> {
-        self.cached(pointer, level)
-            .map_or_else(|| self.read(pointer, level), Ok)
+        self.cached(pointer, level).map_or_else(|| self.read(pointer, level), Ok)
     }
 
     /// Puts a node that was just made into the cache.
@@ -104,11 +99,7 @@ pub(super) struct NodeWriter<'a> {
 
 impl<'a> NodeWriter<'a> {
     pub(super) fn new(store: &'a NodeStore) -> Self {
-        Self {
-            device: &*store.device,
-            start: 0,
-            pending: Vec::new(),
-        }
+        Self { device: &*store.device, start: 0, pending: Vec::new() }
     }
 
     /// Writes the bytes of a node to `address`, now or with those that follow.

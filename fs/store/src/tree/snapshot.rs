@@ -34,9 +34,7 @@ impl fmt::Debug for Tree {
 impl Tree {
     /// The tree whose root, at `level`, is what `root` points to. Nothing is read yet.
     pub fn open(store: Arc<NodeStore>, root: NodePointer, level: u8) -> Self {
-        Self {
-            shared: Arc::new(Snapshot { store, root, level }),
-        }
+        Self { shared: Arc::new(Snapshot { store, root, level }) }
     }
 
     /// Where the root is.
@@ -56,11 +54,7 @@ impl Tree {
 
     fn top(&self) -> Subtree<'_> {
         let Snapshot { store, root, level } = &*self.shared;
-        Subtree {
-            store,
-            place: Place::Stored(*root),
-            level: *level,
-        }
+        Subtree { store, place: Place::Stored(*root), level: *level }
     }
 
     /// The item under `key`.

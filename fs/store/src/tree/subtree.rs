@@ -20,11 +20,7 @@ impl<'a> Subtree<'a> {
     ///
     /// An interior node is above level 0, as the decoder sees to, so the level never wraps.
     pub(super) fn below(self, place: Place<'a>) -> Self {
-        Self {
-            place,
-            level: self.level.saturating_sub(1),
-            ..self
-        }
+        Self { place, level: self.level.saturating_sub(1), ..self }
     }
 
     /// The item under `key`.
@@ -32,12 +28,8 @@ impl<'a> Subtree<'a> {
         loop {
             let view = self.place.load(self.store, self.level)?;
             if let Some(leaf) = view.leaf() {
-                let found = leaf
-                    .binary_search_by(|(candidate, _)| candidate.cmp(key))
-                    .ok();
-                return Ok(found
-                    .and_then(|index| leaf.get(index))
-                    .map(|(_, item)| item.clone()));
+                let found = leaf.binary_search_by(|(candidate, _)| candidate.cmp(key)).ok();
+                return Ok(found.and_then(|index| leaf.get(index)).map(|(_, item)| item.clone()));
             }
             match view.child(view.child_index(key)) {
                 Some(place) => self = self.below(place),
@@ -51,10 +43,7 @@ impl<'a> Subtree<'a> {
         let view = self.place.load(self.store, self.level)?;
         if let Some(leaf) = view.leaf() {
             let above = leaf.partition_point(|(candidate, _)| candidate <= key);
-            return Ok(above
-                .checked_sub(1)
-                .and_then(|index| leaf.get(index))
-                .cloned());
+            return Ok(above.checked_sub(1).and_then(|index| leaf.get(index)).cloned());
         }
         // The first child asked has such a key unless its key in this node is a mere lower bound.
         for index in (0..=view.child_index(key)).rev() {

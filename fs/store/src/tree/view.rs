@@ -69,9 +69,9 @@ impl<'a> NodeView<'a> {
     pub(super) fn child(&self, index: usize) -> Option<Place<'a>> {
         match self {
             Self::Stored(node) => match &node.entries {
-                NodeEntries::Interior(entries) => entries
-                    .get(index)
-                    .map(|(_, pointer)| Place::Stored(*pointer)),
+                NodeEntries::Interior(entries) => {
+                    entries.get(index).map(|(_, pointer)| Place::Stored(*pointer))
+                }
                 NodeEntries::Leaf(_) => None,
             },
             Self::Dirty(node) => {
@@ -103,7 +103,5 @@ impl<'a> NodeView<'a> {
 
 /// The last entry whose key is not above `key`; the first if there is none.
 pub(super) fn child_index<T>(entries: &[(Key, T)], key: &Key) -> usize {
-    entries
-        .partition_point(|(bound, _)| bound <= key)
-        .saturating_sub(1)
+    entries.partition_point(|(bound, _)| bound <= key).saturating_sub(1)
 }

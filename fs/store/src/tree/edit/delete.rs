@@ -39,9 +39,7 @@ fn delete_below(
     node.run_end = 0;
     match &mut node.entries {
         DirtyEntries::Leaf(entries) => {
-            let place = entries
-                .binary_search_by(|(candidate, _)| candidate.cmp(key))
-                .ok();
+            let place = entries.binary_search_by(|(candidate, _)| candidate.cmp(key)).ok();
             let deleted = place.map(|place| entries.remove(place).1);
             let freed = deleted.as_ref().map_or(0, Node::leaf_entry_bytes);
             node.bytes = node.bytes.saturating_sub(freed);

@@ -104,20 +104,10 @@ impl Output<'_> {
         let entries = self.write_children(*node, level)?;
         let address = self.free_addresses.next().copied().ok_or_else(uncounted)?;
         let volume_id = self.store.volume_id();
-        let node = Node {
-            volume_id,
-            address,
-            birth: self.birth,
-            level,
-            entries,
-        };
+        let node = Node { volume_id, address, birth: self.birth, level, entries };
         let (bytes, checksum) = node.encode().doing("encoding a tree node")?;
         self.writer.write(address, bytes)?;
-        let pointer = NodePointer {
-            address,
-            birth: self.birth,
-            checksum,
-        };
+        let pointer = NodePointer { address, birth: self.birth, checksum };
         self.store.remember(pointer, node);
         Ok(pointer)
     }

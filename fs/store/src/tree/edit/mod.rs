@@ -73,31 +73,15 @@ impl Journal {
 impl TreeEdit {
     /// An edit that starts from no tree at all, for a new volume.
     pub fn create(store: Arc<NodeStore>) -> Self {
-        let journal = Journal {
-            store,
-            freed: Vec::new(),
-            dirty_nodes: 1,
-        };
-        Self {
-            journal,
-            root: Child::Dirty(DirtyNode::empty_leaf()),
-            level: 0,
-        }
+        let journal = Journal { store, freed: Vec::new(), dirty_nodes: 1 };
+        Self { journal, root: Child::Dirty(DirtyNode::empty_leaf()), level: 0 }
     }
 
     /// An edit that starts from `tree`.
     pub(super) fn of(tree: &Tree) -> Self {
         let store = tree.store().clone();
-        let journal = Journal {
-            store,
-            freed: Vec::new(),
-            dirty_nodes: 0,
-        };
-        Self {
-            journal,
-            root: Child::Stored(tree.root()),
-            level: tree.level(),
-        }
+        let journal = Journal { store, freed: Vec::new(), dirty_nodes: 0 };
+        Self { journal, root: Child::Stored(tree.root()), level: tree.level() }
     }
 
     /// The nodes that the edit holds in memory. [`finish`](Self::finish) writes as many, fewer where
@@ -107,11 +91,7 @@ impl TreeEdit {
     }
 
     fn top(&self) -> Subtree<'_> {
-        Subtree {
-            store: &self.journal.store,
-            place: (&self.root).into(),
-            level: self.level,
-        }
+        Subtree { store: &self.journal.store, place: (&self.root).into(), level: self.level }
     }
 
     /// The item under `key`, as edited.

@@ -30,17 +30,10 @@ impl TreeEdit {
 
     /// Puts a new root over the old one and the sibling that was cut from it.
     fn grow(&mut self, (key, sibling): (Key, Box<DirtyNode>)) -> Result<(), StoreError> {
-        let level = self
-            .level
-            .checked_add(1)
-            .filter(|level| *level <= MAX_LEVEL);
+        let level = self.level.checked_add(1).filter(|level| *level <= MAX_LEVEL);
         let Some(level) = level else {
             let detail = "the tree has as many levels as it can have; check the volume with fsck";
-            return Err(StoreError::new(
-                StoreErrorKind::TooLarge,
-                "changing the tree",
-                detail,
-            ));
+            return Err(StoreError::new(StoreErrorKind::TooLarge, "changing the tree", detail));
         };
         let first = match &self.root {
             Child::Dirty(root) => root.first_key().unwrap_or(Key::MIN),
@@ -61,11 +54,7 @@ fn check_length(item: &Item) -> Result<(), StoreError> {
         return Ok(());
     }
     let detail = format!("an item of {length} bytes is longer than {MAX_ITEM_BYTES}");
-    Err(StoreError::new(
-        StoreErrorKind::TooLarge,
-        "putting an item into the tree",
-        detail,
-    ))
+    Err(StoreError::new(StoreErrorKind::TooLarge, "putting an item into the tree", detail))
 }
 
 fn put_below(
@@ -105,9 +94,7 @@ fn put_into_leaf(entries: &mut Vec<(Key, Item)>, key: Key, item: Item) -> (usize
     let bytes = Node::leaf_entry_bytes(&item);
     match entries.binary_search_by(|(candidate, _)| candidate.cmp(&key)) {
         Ok(place) => {
-            let old = entries
-                .get_mut(place)
-                .map(|entry| std::mem::replace(&mut entry.1, item));
+            let old = entries.get_mut(place).map(|entry| std::mem::replace(&mut entry.1, item));
             (place, bytes, old.as_ref().map_or(0, Node::leaf_entry_bytes))
         }
         Err(place) => {

@@ -123,11 +123,7 @@ impl DirtyNode {
             }
             _ => 0,
         };
-        let (gains, gives) = if feeds_lower {
-            (lower, upper)
-        } else {
-            (upper, lower)
-        };
+        let (gains, gives) = if feeds_lower { (lower, upper) } else { (upper, lower) };
         gains.bytes += moved;
         gives.bytes = gives.bytes.saturating_sub(moved);
     }
@@ -150,10 +146,7 @@ fn move_entries<T: Weight>(
         let count = upper.iter().position(&mut enough).unwrap_or(upper.len());
         lower.extend(upper.drain(..count));
     } else {
-        let keep = lower
-            .iter()
-            .rposition(&mut enough)
-            .map_or(0, |last| last + 1);
+        let keep = lower.iter().rposition(&mut enough).map_or(0, |last| last + 1);
         upper.splice(..0, lower.drain(keep..));
     }
     bytes

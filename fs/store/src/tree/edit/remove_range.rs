@@ -31,11 +31,7 @@ impl TreeEdit {
         if from >= to_exclusive || !self.top().holds_any(from, to_exclusive)? {
             return Ok(());
         }
-        let mut removal = Removal {
-            from: *from,
-            to_exclusive: *to_exclusive,
-            visit,
-        };
+        let mut removal = Removal { from: *from, to_exclusive: *to_exclusive, visit };
         let root = self.journal.make_dirty(&mut self.root, self.level)?;
         removal.remove_below(&mut self.journal, root, self.level, None)?;
         self.replace_empty_root();
@@ -86,12 +82,8 @@ impl Removal<'_> {
         let behind = entries.split_off(end.max(start));
         let touched = entries.split_off(start);
         let last = behind.first().map(|(key, _)| *key).or(upper);
-        let uppers: Vec<_> = touched
-            .iter()
-            .skip(1)
-            .map(|(key, _)| Some(*key))
-            .chain([last])
-            .collect();
+        let uppers: Vec<_> =
+            touched.iter().skip(1).map(|(key, _)| Some(*key)).chain([last]).collect();
         for ((bound, child), upper) in touched.into_iter().zip(uppers) {
             entries.extend(self.remove_child(journal, (bound, child), level, upper)?);
         }
@@ -111,11 +103,7 @@ impl Removal<'_> {
             self.dispose(journal, child, level)?;
             return Ok(None);
         }
-        let subtree = Subtree {
-            store: &journal.store,
-            place: (&child).into(),
-            level,
-        };
+        let subtree = Subtree { store: &journal.store, place: (&child).into(), level };
         if !subtree.holds_any(&self.from, &self.to_exclusive)? {
             return Ok(Some((bound, child)));
         }
@@ -142,9 +130,7 @@ impl Removal<'_> {
         journal.drop_dirty();
         match mem::replace(&mut node.entries, DirtyEntries::Leaf(Vec::new())) {
             DirtyEntries::Leaf(entries) => {
-                entries
-                    .iter()
-                    .for_each(|(key, item)| (self.visit)(key, item));
+                entries.iter().for_each(|(key, item)| (self.visit)(key, item));
                 Ok(())
             }
             DirtyEntries::Interior(entries) => entries
@@ -163,9 +149,7 @@ impl Removal<'_> {
         journal.freed.push(pointer.address);
         match &node.entries {
             NodeEntries::Leaf(entries) => {
-                entries
-                    .iter()
-                    .for_each(|(key, item)| (self.visit)(key, item));
+                entries.iter().for_each(|(key, item)| (self.visit)(key, item));
                 Ok(())
             }
             NodeEntries::Interior(entries) => entries.iter().try_for_each(|(_, child)| {

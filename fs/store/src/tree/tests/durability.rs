@@ -32,10 +32,7 @@ fn every_snapshot_reads_what_it_held_when_it_was_made() {
         for inode in (round * 50 + 1)..(round * 60 + 40) {
             edit.put(key(inode, round), sized_item(700)).unwrap();
             model.insert(key(inode, round), sized_item(700));
-            assert_eq!(
-                edit.delete(&key(inode, 0)).unwrap(),
-                model.remove(&key(inode, 0))
-            );
+            assert_eq!(edit.delete(&key(inode, 0)).unwrap(), model.remove(&key(inode, 0)));
         }
         snapshots.push((volume.finish(edit).tree, model.clone()));
     }
@@ -56,11 +53,7 @@ fn a_failed_allocation_writes_nothing() {
     let mut left = 5;
     let mut allocate = || {
         left -= 1;
-        if left == 0 {
-            Err(StoreError::no_space("testing", "enough"))
-        } else {
-            Ok(1 << 16)
-        }
+        if left == 0 { Err(StoreError::no_space("testing", "enough")) } else { Ok(1 << 16) }
     };
     let error = edit.finish(&mut allocate, 9).err().unwrap();
     assert_eq!(error.kind(), StoreErrorKind::NoSpace);
@@ -77,20 +70,11 @@ fn a_damaged_node_is_an_error_that_names_its_block() {
     let mut block = vec![0; BLOCK_SIZE];
     volume.device.read_at(offset, &mut block).unwrap();
     block[100] ^= 1;
-    volume
-        .device
-        .write_at(offset, &[IoSlice::new(&block)])
-        .unwrap();
+    volume.device.write_at(offset, &[IoSlice::new(&block)]).unwrap();
     let error = tree.get(&Key::MIN).unwrap_err();
-    assert_eq!(
-        (error.kind(), error.block()),
-        (StoreErrorKind::Corrupt, Some(root))
-    );
+    assert_eq!((error.kind(), error.block()), (StoreErrorKind::Corrupt, Some(root)));
     block[100] ^= 1;
-    volume
-        .device
-        .write_at(offset, &[IoSlice::new(&block)])
-        .unwrap();
+    volume.device.write_at(offset, &[IoSlice::new(&block)]).unwrap();
     assert!(tree.get(&key(7, 0)).unwrap().is_some());
 }
 

@@ -70,13 +70,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let volume = Volume::new(1 << 20);
-        Self {
-            volume,
-            edit: None,
-            model: Model::new(),
-            before: None,
-            bound: EditBound::default(),
-        }
+        Self { volume, edit: None, model: Model::new(), before: None, bound: EditBound::default() }
     }
 
     fn edit(&mut self) -> &mut TreeEdit {
@@ -86,29 +80,16 @@ impl Run {
 
     fn step(&mut self, step: &Step) {
         match *step {
-            Step::Put {
-                inode,
-                index,
-                count,
-                bytes,
-            } => {
+            Step::Put { inode, index, count, bytes } => {
                 (index..index + count).for_each(|index| self.put(key(inode, index), bytes));
             }
-            Step::Delete {
-                inode,
-                index,
-                count,
-            } => {
+            Step::Delete { inode, index, count } => {
                 (index..index + count).for_each(|index| self.delete(key(inode, index)));
             }
             Step::DeleteRange { from, to } => {
                 self.delete_range(key(from.0, from.1), key(to.0, to.1))
             }
-            Step::Look {
-                inode,
-                index,
-                count,
-            } => self.look(key(inode, index), count),
+            Step::Look { inode, index, count } => self.look(key(inode, index), count),
             Step::Finish { reopen } => self.finish(reopen),
         }
     }
@@ -134,65 +115,36 @@ impl Run {
             |key: &Key, item: &_| visited.push((*key, braidfs_format::Item::clone(item)));
         self.edit().delete_range(&from, &to, &mut visit).unwrap();
         let gone: Vec<_> = if from < to {
-            self.model
-                .range(from..to)
-                .map(|(key, item)| (*key, item.clone()))
-                .collect()
+            self.model.range(from..to).map(|(key, item)| (*key, item.clone())).collect()
         } else {
             Vec::new()
         };
-        gone.iter()
-            .for_each(|(key, _)| drop(self.model.remove(key)));
-        assert!(
-            visited == gone,
-            "what was visited is not what was in the range"
-        );
+        gone.iter().for_each(|(key, _)| drop(self.model.remove(key)));
+        assert!(visited == gone, "what was visited is not what was in the range");
     }
 
     fn look(&mut self, key: Key, count: usize) {
         let edit = self.edit.take().unwrap_or_else(|| self.volume.edit());
         assert_eq!(edit.get(&key).unwrap().as_ref(), self.model.get(&key));
-        let floor = self
-            .model
-            .range(..=key)
-            .next_back()
-            .map(|(key, item)| (*key, item.clone()));
+        let floor = self.model.range(..=key).next_back().map(|(key, item)| (*key, item.clone()));
         assert!(edit.last_at_or_before(&key).unwrap() == floor);
-        let to = Key {
-            inode: key.inode + 3,
-            ..key
-        };
-        let expected: Vec<_> = self
-            .model
-            .range(key..to)
-            .take(count)
-            .map(|(key, item)| (*key, item.clone()))
-            .collect();
+        let to = Key { inode: key.inode + 3, ..key };
+        let expected: Vec<_> =
+            self.model.range(key..to).take(count).map(|(key, item)| (*key, item.clone())).collect();
         assert!(edit.range(&key, &to, count).unwrap() == expected);
         self.edit = Some(edit);
     }
 
     fn finish(&mut self, reopen: bool) {
         let edit = self.edit.take().unwrap_or_else(|| self.volume.edit());
-        let old_nodes: BTreeSet<_> = self
-            .before
-            .iter()
-            .flat_map(|(tree, _)| shape(tree).nodes)
-            .collect();
+        let old_nodes: BTreeSet<_> =
+            self.before.iter().flat_map(|(tree, _)| shape(tree).nodes).collect();
         let commit = self.volume.finish(edit);
-        let tree = if reopen {
-            self.volume.reopen(1 << 18)
-        } else {
-            commit.tree.clone()
-        };
+        let tree = if reopen { self.volume.reopen(1 << 18) } else { commit.tree.clone() };
         let shape = shape(&tree);
         let new_nodes: BTreeSet<_> = shape.nodes.iter().copied().collect();
         let freed: BTreeSet<_> = commit.freed_nodes.iter().copied().collect();
-        assert_eq!(
-            freed.len(),
-            commit.freed_nodes.len(),
-            "a node was freed twice"
-        );
+        assert_eq!(freed.len(), commit.freed_nodes.len(), "a node was freed twice");
         assert_eq!(freed, &old_nodes - &new_nodes, "freed nodes");
         let allocated: BTreeSet<_> = commit.allocated_nodes.iter().copied().collect();
         assert_eq!(allocated, &new_nodes - &old_nodes, "allocated nodes");

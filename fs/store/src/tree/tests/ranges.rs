@@ -12,8 +12,7 @@ fn three_inodes(volume: &mut Volume, extents: u64) -> Tree {
         (0..300).for_each(|index| edit.put(key(inode, index), sized_item(60)).unwrap());
     }
     for index in 0..extents {
-        edit.put(Key::extent(5, index * 200), extent(1000 + index * 100, 100))
-            .unwrap();
+        edit.put(Key::extent(5, index * 200), extent(1000 + index * 100, 100)).unwrap();
     }
     volume.finish(edit).tree
 }
@@ -30,12 +29,10 @@ fn deleting_an_inode_tells_its_extents_and_touches_only_the_edges() {
             blocks.push((key.offset, extent.blocks().unwrap()));
         }
     };
-    edit.delete_range(&Key::inode(5), &Key::inode(6), &mut visit)
-        .unwrap();
+    edit.delete_range(&Key::inode(5), &Key::inode(6), &mut visit).unwrap();
     assert!(edit.dirty_nodes() < 6, "{} dirty nodes", edit.dirty_nodes());
-    let expected: Vec<_> = (0..5000)
-        .map(|index| (index * 200, (1000 + index * 100, 100)))
-        .collect();
+    let expected: Vec<_> =
+        (0..5000).map(|index| (index * 200, (1000 + index * 100, 100))).collect();
     assert_eq!(blocks, expected);
     let commit = volume.finish(edit);
     assert!(commit.freed_nodes.len() as i64 > before * 9 / 10);
@@ -47,20 +44,13 @@ fn deleting_an_inode_tells_its_extents_and_touches_only_the_edges() {
 fn the_extent_that_begins_before_a_block_is_found() {
     let mut volume = Volume::new(1 << 24);
     let tree = three_inodes(&mut volume, 2000);
-    let at = |block| {
-        tree.last_at_or_before(&Key::extent(5, block))
-            .unwrap()
-            .map(|(key, _)| key)
-    };
+    let at = |block| tree.last_at_or_before(&Key::extent(5, block)).unwrap().map(|(key, _)| key);
     for index in [0, 1, 77, 1999] {
         assert_eq!(at(index * 200), Some(Key::extent(5, index * 200)));
         assert_eq!(at(index * 200 + 199), Some(Key::extent(5, index * 200)));
     }
     assert_eq!(at(u64::MAX), Some(Key::extent(5, 1999 * 200)));
-    assert_eq!(
-        tree.last_at_or_before(&Key::inode(5)).unwrap().unwrap().0,
-        key(4, 299)
-    );
+    assert_eq!(tree.last_at_or_before(&Key::inode(5)).unwrap().unwrap().0, key(4, 299));
     assert_eq!(tree.last_at_or_before(&Key::inode(3)).unwrap(), None);
 }
 
@@ -68,22 +58,12 @@ fn the_extent_that_begins_before_a_block_is_found() {
 fn a_range_stops_at_its_end_and_at_its_limit() {
     let mut volume = Volume::new(1 << 24);
     let tree = three_inodes(&mut volume, 2000);
-    let all = tree
-        .range(&Key::inode(5), &Key::inode(6), usize::MAX)
-        .unwrap();
+    let all = tree.range(&Key::inode(5), &Key::inode(6), usize::MAX).unwrap();
     assert_eq!(all.len(), 2000);
     let some = tree.range(&Key::extent(5, 1), &Key::inode(6), 10).unwrap();
     assert_eq!(some, all[1..11]);
-    assert!(
-        tree.range(&Key::inode(6), &Key::inode(5), 10)
-            .unwrap()
-            .is_empty()
-    );
-    assert!(
-        tree.range(&Key::inode(5), &Key::inode(6), 0)
-            .unwrap()
-            .is_empty()
-    );
+    assert!(tree.range(&Key::inode(6), &Key::inode(5), 10).unwrap().is_empty());
+    assert!(tree.range(&Key::inode(5), &Key::inode(6), 0).unwrap().is_empty());
     assert!(tree.range(&key(9, 0), &key(10, 0), 10).unwrap().is_empty());
 }
 

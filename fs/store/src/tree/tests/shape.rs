@@ -18,10 +18,7 @@ fn a_new_tree_is_an_empty_leaf() {
     let mut volume = Volume::new(1 << 20);
     let edit = volume.edit();
     let commit = volume.finish(edit);
-    assert_eq!(
-        (commit.allocated_nodes.len(), commit.node_count_change),
-        (1, 1)
-    );
+    assert_eq!((commit.allocated_nodes.len(), commit.node_count_change), (1, 1));
     let tree = volume.reopen(1 << 20);
     assert_eq!(tree.level(), 0);
     assert_same(&tree, &Model::new());
@@ -36,8 +33,7 @@ fn an_edit_without_a_change_writes_nothing() {
     let root = volume.finish(edit).tree.root();
     let mut edit = volume.edit();
     assert!(edit.delete(&key(1, 2)).unwrap().is_none());
-    edit.delete_range(&key(2, 0), &key(9, 0), &mut |_, _| unreachable!())
-        .unwrap();
+    edit.delete_range(&key(2, 0), &key(9, 0), &mut |_, _| unreachable!()).unwrap();
     assert_eq!(edit.dirty_nodes(), 0);
     let commit = volume.finish(edit);
     assert_eq!(commit.tree.root(), root);
@@ -75,8 +71,7 @@ fn keys_at_random_leave_leaves_over_half_full() {
     let mut volume = Volume::new(1 << 24);
     let mut edit = volume.edit();
     for _ in 0..20_000 {
-        edit.put(key(random.next_u64(), 0), sized_item(100))
-            .unwrap();
+        edit.put(key(random.next_u64(), 0), sized_item(100)).unwrap();
     }
     volume.finish(edit);
     assert!(fill_percent(&volume) > 60, "{} %", fill_percent(&volume));
@@ -109,8 +104,7 @@ fn dirty_nodes_are_counted_as_they_come_and_go() {
     let mut edit = volume.edit();
     edit.put(key(500, 1), sized_item(8)).unwrap();
     assert_eq!(edit.dirty_nodes(), 2);
-    edit.delete_range(&Key::MIN, &key(2000, 0), &mut |_, _| {})
-        .unwrap();
+    edit.delete_range(&Key::MIN, &key(2000, 0), &mut |_, _| {}).unwrap();
     assert_eq!(edit.dirty_nodes(), 1);
     assert_eq!(volume.finish(edit).node_count_change, 1 - dirty as i64);
 }
@@ -119,9 +113,7 @@ fn dirty_nodes_are_counted_as_they_come_and_go() {
 fn an_item_that_is_too_long_is_refused() {
     let volume = Volume::new(1 << 20);
     let mut edit = volume.edit();
-    let Item::Xattr(mut bucket) = sized_item(5000) else {
-        unreachable!()
-    };
+    let Item::Xattr(mut bucket) = sized_item(5000) else { unreachable!() };
     let mut more = bucket.entries[0].clone();
     more.name = b"user.more".as_slice().into();
     bucket.entries.push(more);

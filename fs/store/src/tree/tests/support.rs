@@ -29,14 +29,7 @@ impl Volume {
     pub fn new(cache_bytes: usize) -> Self {
         let device = Arc::new(MemoryDevice::new(1 << 32));
         let store = NodeStore::new(device.clone(), Uuid::from_u128(7), cache_bytes);
-        Self {
-            device,
-            store,
-            tree: None,
-            node_count: 0,
-            next_address: 16,
-            birth: 1,
-        }
+        Self { device, store, tree: None, node_count: 0, next_address: 16, birth: 1 }
     }
 
     pub fn edit(&self) -> TreeEdit {
@@ -76,10 +69,7 @@ pub fn sized_item(bytes: usize) -> Item {
     while left > 0 {
         let value = left.min(4000);
         let name = format!("user.{}", entries.len()).into_bytes().into();
-        entries.push(XattrEntry {
-            name,
-            value: vec![left as u8; value].into(),
-        });
+        entries.push(XattrEntry { name, value: vec![left as u8; value].into() });
         left -= value;
     }
     Item::Xattr(XattrBucket { entries })
@@ -88,14 +78,7 @@ pub fn sized_item(bytes: usize) -> Item {
 /// An extent of `length` data blocks at `address`.
 pub fn extent(address: BlockAddress, length: u32) -> Item {
     let checksums = (0..length).collect();
-    Item::Extent(Extent {
-        length,
-        content: ExtentContent::Blocks {
-            address,
-            birth: 1,
-            checksums,
-        },
-    })
+    Item::Extent(Extent { length, content: ExtentContent::Blocks { address, birth: 1, checksums } })
 }
 
 /// Every entry of a tree, by its cursor.
@@ -109,14 +92,8 @@ pub fn contents(tree: &Tree) -> Vec<(Key, Item)> {
 }
 
 pub fn assert_same(tree: &Tree, model: &Model) {
-    let expected: Vec<_> = model
-        .iter()
-        .map(|(key, item)| (*key, item.clone()))
-        .collect();
-    assert!(
-        contents(tree) == expected,
-        "the tree differs from the model"
-    );
+    let expected: Vec<_> = model.iter().map(|(key, item)| (*key, item.clone())).collect();
+    assert!(contents(tree) == expected, "the tree differs from the model");
 }
 
 /// What a walk over all nodes found.
@@ -140,10 +117,9 @@ fn walk(tree: &Tree, pointer: &NodePointer, level: u8, shape: &mut Shape) -> Opt
     shape.nodes.push(pointer.address);
     let is_root = *pointer == tree.root();
     let bytes: usize = match &node.entries {
-        NodeEntries::Leaf(entries) => entries
-            .iter()
-            .map(|(_, item)| Node::leaf_entry_bytes(item))
-            .sum(),
+        NodeEntries::Leaf(entries) => {
+            entries.iter().map(|(_, item)| Node::leaf_entry_bytes(item)).sum()
+        }
         NodeEntries::Interior(entries) => entries.len() * Node::INTERIOR_ENTRY_BYTES,
     };
     assert!(bytes <= Node::CAPACITY_BYTES);
@@ -158,11 +134,7 @@ fn walk(tree: &Tree, pointer: &NodePointer, level: u8, shape: &mut Shape) -> Opt
         NodeEntries::Interior(entries) => {
             assert!(!is_root || entries.len() > 1, "a root with a single child");
             for (key, child) in entries {
-                assert_eq!(
-                    walk(tree, child, level - 1, shape),
-                    Some(*key),
-                    "a separator"
-                );
+                assert_eq!(walk(tree, child, level - 1, shape), Some(*key), "a separator");
             }
             entries.first().map(|(key, _)| *key)
         }
@@ -171,9 +143,5 @@ fn walk(tree: &Tree, pointer: &NodePointer, level: u8, shape: &mut Shape) -> Opt
 
 /// The key of the `index`-th extended attribute of `inode`; hashes begin at 2.
 pub fn key(inode: u64, index: u64) -> Key {
-    Key {
-        inode,
-        kind: KeyKind::Xattr,
-        offset: index + 2,
-    }
+    Key { inode, kind: KeyKind::Xattr, offset: index + 2 }
 }
