@@ -128,6 +128,7 @@ impl FilledPages {
     /// Installs the pages that are still missing. The fill must be current.
     pub(crate) fn install(self, mapping: &Mapping, state: &mut State) {
         let FillMemory::Frames(runs) = self.memory else { return };
+        mapping.owner(state);
         let pages = self.request.first..;
         let frames = runs.into_iter().flatten();
         for ((page, frame), (at, outcome)) in

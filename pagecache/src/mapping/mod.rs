@@ -49,6 +49,7 @@ pub use frozen::{Frozen, FrozenPage, FrozenRun};
 
 use crate::cache::PageCache;
 use crate::config::WritebackPolicy;
+use crate::registry::OwnerId;
 use readahead::Readahead;
 use state::State;
 use tally::Tally;
@@ -134,11 +135,14 @@ impl Mapping {
         &self.state
     }
 
+    /// The id of this mapping in the registry, which it joins with its first page.
+    fn owner(&self, state: &mut State) -> OwnerId {
+        *state.owner.get_or_insert_with(|| self.cache.registry().add(Weak::clone(&self.this)))
+    }
+
     /// Writes into the metadata of a frame that it will hold this page.
     fn claim(&self, state: &mut State, frame: &FrameMetadata, page: u64) {
-        let owner =
-            *state.owner.get_or_insert_with(|| self.cache.registry().add(Weak::clone(&self.this)));
-        frame.set_owner(owner.to_word(), page);
+        frame.set_owner(self.owner(state).to_word(), page);
     }
 }
 
