@@ -46,4 +46,4 @@ pub use format::{FormattedBitmaps, format_bitmaps};
 pub use manager::{Space, SpaceCounts};
 pub use reservation::Reservation;
 pub use run::BlockRun;
-pub use unify::BitmapUpdate;
+pub use unify::{BitmapUpdate, UnifyTurn};

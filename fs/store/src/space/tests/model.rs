@@ -34,8 +34,10 @@ enum Step {
     },
     ReadersGo,
     GiveBack,
+    /// Folds all but the last `behind` deltas.
     Unify {
         share: usize,
+        behind: u64,
     },
 }
 
@@ -54,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0u64..4).prop_map(|behind| Step::Mark { behind }),
         3 => Just(Step::ReadersGo),
         1 => Just(Step::GiveBack),
-        2 => (0usize..100).prop_map(|share| Step::Unify { share }),
+        2 => (0usize..100, 0u64..6).prop_map(|(share, behind)| Step::Unify { share, behind }),
     ]
 }
 
@@ -66,8 +68,8 @@ struct Model {
     live: Vec<BlockRun>,
     /// Replaced blocks by the delta that did.
     replaced: BTreeMap<u64, Vec<u64>>,
-    /// Blocks of the tree that the log has replaced.
-    dropped: BTreeSet<u64>,
+    /// Blocks of the tree that the log has replaced, with the delta that did.
+    dropped: BTreeMap<u64, u64>,
     /// Runs that were returned and not released.
     due: Vec<BlockRun>,
 }
@@ -122,11 +124,11 @@ impl Run {
             Step::Mark { behind } => {
                 self.mark = self.mark.max(self.delta.saturating_sub(behind));
                 let due = self.space().release_through(self.mark);
-                self.expect_due(due, self.mark);
+                self.expect_due(due, self.mark, &BTreeSet::new());
             }
             Step::ReadersGo => self.readers_go(),
             Step::GiveBack => self.held = Reservation::default(),
-            Step::Unify { share } => self.unify(share),
+            Step::Unify { share, behind } => self.unify(share, behind),
         }
     }
 
@@ -178,19 +180,20 @@ impl Run {
         self.space().free_after(run, self.delta).unwrap();
         for block in run.range() {
             if self.model.tree.contains(&block) {
-                self.model.dropped.insert(block);
+                self.model.dropped.insert(block, self.delta);
             } else {
                 self.model.replaced.entry(self.delta).or_default().push(block);
             }
         }
     }
 
-    fn expect_due(&mut self, due: Vec<BlockRun>, through: u64) {
+    /// What was freed through `through` must come, but for what the tree refers to.
+    fn expect_due(&mut self, due: Vec<BlockRun>, through: u64, leaving: &BTreeSet<u64>) {
         let later = self.model.replaced.split_off(&(through + 1));
         let expected = std::mem::replace(&mut self.model.replaced, later);
         let expected: BTreeSet<u64> = expected.into_values().flatten().collect();
         let found: BTreeSet<u64> = due.iter().flat_map(|run| run.range()).collect();
-        assert_eq!(found, expected);
+        assert_eq!(found, &(&expected - &self.model.tree) | leaving);
         self.model.due.extend(due);
     }
 
@@ -202,36 +205,43 @@ impl Run {
         });
     }
 
-    /// Folds all deltas: some of the runs of the log enter the tree, what was replaced leaves it.
-    fn unify(&mut self, share: usize) {
-        let live = self.model.live.clone();
-        let entering: Vec<_> = live
-            .iter()
-            .filter(|run| run.range().all(|block| !self.model.tree.contains(&block)))
-            .take(live.len() * share / 100)
-            .copied()
-            .collect();
-        let leaving = std::mem::take(&mut self.model.dropped);
+    /// Runs that a tree of the deltas through `through` may come to hold: some of those that only
+    /// the log refers to, and some that a later delta has replaced.
+    fn entering(&mut self, share: usize, through: u64) -> Vec<BlockRun> {
+        let model = &mut self.model;
+        let in_log = |run: &&BlockRun| run.range().all(|block| !model.tree.contains(&block));
+        let count = model.live.len() * share / 100;
+        let mut entering: Vec<_> = model.live.iter().filter(in_log).take(count).copied().collect();
+        for (delta, blocks) in model.replaced.range(through + 1..) {
+            for block in blocks.iter().filter(|block| !model.tree.contains(block)) {
+                if *block as usize % 100 < share {
+                    entering.push(BlockRun::new(*block, 1));
+                    model.dropped.insert(*block, *delta);
+                }
+            }
+        }
+        entering
+    }
+
+    fn unify(&mut self, share: usize, behind: u64) {
+        self.mark = self.mark.max(self.delta.saturating_sub(behind));
+        let entering = self.entering(share, self.mark);
+        let due_to_leave = |(_, delta): &(&u64, &u64)| **delta <= self.mark;
+        let leaving: BTreeSet<u64> =
+            self.model.dropped.iter().filter(due_to_leave).map(|(block, _)| *block).collect();
+        self.model.dropped.retain(|block, _| !leaving.contains(block));
         let freed: Vec<_> = leaving.iter().map(|block| BlockRun::new(*block, 1)).collect();
-        self.mark = self.delta;
-        let sequence = self.volume.superblock.sequence + 1;
         let space = self.volume.space.clone();
         let mut turn = space.begin_unify(self.mark).unwrap();
+        let sequence = self.volume.superblock.sequence + 1;
         let update = turn.prepare(&entering, &freed, sequence).unwrap();
+        self.volume.write(&update);
         self.model.tree.extend(entering.iter().flat_map(|run| run.range()));
-        self.model.tree.retain(|block| !leaving.contains(block));
-        assert_eq!(update.used_blocks, self.model.tree.len() as u64);
-        for (address, bytes) in &update.writes {
-            let slices = [std::io::IoSlice::new(bytes)];
-            braidfs_block::BlockDevice::write_at(&self.volume.device, address * 4096, &slices)
-                .unwrap();
-        }
-        self.volume.superblock.sequence = sequence;
-        self.volume.superblock.used_blocks = update.used_blocks;
         let due = turn.complete(update).unwrap();
-        self.model.replaced.entry(self.mark).or_default().extend(leaving);
-        self.expect_due(due, self.mark);
-        let found: BTreeSet<u64> = persisted_blocks(&self.volume.reload().unwrap());
+        self.expect_due(due, self.mark, &leaving);
+        self.model.tree.retain(|block| !leaving.contains(block));
+        assert_eq!(self.volume.superblock.used_blocks, self.model.tree.len() as u64);
+        let found = persisted_blocks(&self.volume.reload().unwrap());
         assert_eq!(found, self.model.tree);
     }
 
