@@ -20,7 +20,7 @@ impl Volume {
     /// # Errors
     /// `Io` with file, offset and block if a block can't be read or its checksum does not fit.
     pub fn read(&self, inode: InodeNumber, offset: u64, buffer: &mut [u8]) -> FsResult<usize> {
-        let read = || {
+        let mut read = || {
             let pinned = self.pin_regular(inode)?;
             self.touch_accessed(&pinned);
             let _io = pinned.io.read();

@@ -64,7 +64,7 @@ impl Volume {
             if source_now.number() != source.number() || !same_target {
                 continue;
             }
-            return match (target, mode) {
+            return match (target.as_ref(), mode) {
                 (None, RenameMode::Exchange) => {
                     Err(FsError::new(FsErrorKind::NotFound, "there is nothing to exchange with"))
                 }
@@ -73,9 +73,9 @@ impl Volume {
                 }
                 (Some(target), _) if target.number() == source.number() => Ok(()),
                 (Some(target), RenameMode::Exchange) => {
-                    self.exchange(guard, from, &source, to, &target)
+                    self.exchange(guard, from, &source, to, target)
                 }
-                (target, _) => self.move_entry(guard, from, &source, to, target.as_ref()),
+                (target, _) => self.move_entry(guard, from, &source, to, target),
             };
         }
     }
