@@ -13,15 +13,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, ForgetOne, INodeNo,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl,
-    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, INodeNo,
+    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
+    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use super::attributes::{set_time, timestamp};
 use super::data::Position;
 use super::entries::{Place, credentials};
+use super::seek::Seeker;
 use super::{data, directory, entries, inode, negotiate, xattr};
 use crate::types::SetAttributes;
 use crate::volume::Volume;
@@ -29,12 +30,13 @@ use crate::volume::Volume;
 /// A volume, as the kernel talks to it.
 pub(super) struct Adapter {
     volume: Arc<Volume>,
+    seeker: Seeker,
 }
 
 impl Adapter {
     /// Serves `volume`.
-    pub fn new(volume: Arc<Volume>) -> Self {
-        Self { volume }
+    pub fn new(volume: Arc<Volume>, seeker: Seeker) -> Self {
+        Self { volume, seeker }
     }
 }
 
@@ -49,12 +51,6 @@ impl Filesystem for Adapter {
 
     fn forget(&self, _: &Request, ino: INodeNo, count: u64) {
         self.volume.forget(ino.0, count);
-    }
-
-    fn batch_forget(&self, _: &Request, nodes: &[ForgetOne]) {
-        for node in nodes {
-            self.volume.forget(node.nodeid().0, node.nlookup());
-        }
     }
 
     fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
@@ -205,14 +201,7 @@ impl Filesystem for Adapter {
         reply.error(Errno::ENOSYS);
     }
 
-    fn fsync(
-        &self,
-        _: &Request,
-        ino: INodeNo,
-        _: FileHandle,
-        data_only: bool,
-        reply: ReplyEmpty,
-    ) {
+    fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, data_only: bool, reply: ReplyEmpty) {
         inode::make_durable(&self.volume, ino.0, data_only, reply);
     }
 
@@ -336,7 +325,7 @@ impl Filesystem for Adapter {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        data::seek(&self.volume, ino.0, offset, whence, reply);
+        self.seeker.seek(&self.volume, ino.0, offset, whence, reply);
     }
 
     fn copy_file_range(

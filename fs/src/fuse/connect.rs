@@ -15,46 +15,35 @@ use rustix::mount::MountFlags;
 
 use super::error::FuseError;
 use super::session::{FuseOptions, KernelOptions};
-use super::{fusermount, FSTYPE};
+use super::{FSTYPE, fusermount};
 
 const DEVICE: &str = "/dev/fuse";
 
-/// A connection to the kernel, with the mount made.
-pub(super) struct Connection {
-    /// The device's file.
-    pub device: OwnedFd,
-    /// Whether this process may open the device again, as one queue a thread needs.
-    pub may_clone: bool,
-}
-
-/// Says at once if there is no way to mount anything here.
+/// Says at once if nothing can be mounted here, whatever it is.
 ///
 /// # Errors
-/// [`FuseError::NoDevice`], [`FuseError::DeviceDenied`] or [`FuseError::NoHelper`].
+/// [`FuseError::NoDevice`] or [`FuseError::DeviceDenied`].
 pub fn check_device() -> Result<(), FuseError> {
-    match open_device() {
-        Ok(_) => Ok(()),
-        Err(FuseError::DeviceDenied) if fusermount::find().is_some() => Ok(()),
-        Err(error) => Err(error),
+    open_device().map(drop)
+}
+
+/// Mounts on `options.mount_point`; the requests come through what is returned.
+pub(super) fn connect(options: &FuseOptions) -> Result<OwnedFd, FuseError> {
+    let device = open_device()?;
+    match mount(&device, options) {
+        Ok(()) => Ok(device),
+        Err(Errno::PERM) => fusermount::mount(options),
+        Err(errno) => Err(FuseError::refused(&options.mount_point, errno)),
     }
 }
 
-/// Mounts on `options.mount_point`.
-pub(super) fn connect(options: &FuseOptions) -> Result<Connection, FuseError> {
-    let device = match open_device() {
-        Ok(device) => device,
-        Err(FuseError::DeviceDenied) if fusermount::find().is_some() => {
-            return Ok(Connection { device: fusermount::mount(options)?, may_clone: false });
-        }
-        Err(error) => return Err(error),
-    };
-    match mount(&device, options) {
-        Ok(()) => Ok(Connection { device, may_clone: true }),
-        Err(Errno::PERM) => {
-            Ok(Connection { device: fusermount::mount(options)?, may_clone: true })
-        }
-        Err(errno) => Err(FuseError::refused(&options.mount_point, errno)),
-    }
+/// Changes the flags of a mount that is there.
+///
+/// # Errors
+/// What the system says.
+pub fn remount(mount_point: &Path, options: &KernelOptions) -> Result<(), FuseError> {
+    rustix::mount::mount_remount(mount_point, mount_flags(options), "")
+        .map_err(|errno| FuseError::refused(mount_point, errno))
 }
 
 fn open_device() -> Result<OwnedFd, FuseError> {

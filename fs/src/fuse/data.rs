@@ -1,14 +1,12 @@
-//! File content: reading, writing, allocating, seeking, copying.
+//! File content: reading, writing, allocating, copying.
 
 use std::cell::RefCell;
 
-use fuser::{
-    CopyFileRangeFlags, Errno, ReplyData, ReplyEmpty, ReplyLseek, ReplyWrite, WriteFlags,
-};
+use fuser::{CopyFileRangeFlags, Errno, ReplyData, ReplyEmpty, ReplyWrite, WriteFlags};
 
 use super::reply::{Call, Refuse};
 use crate::error::FsResult;
-use crate::types::{FallocateMode, InodeNumber, SeekTarget};
+use crate::types::{FallocateMode, InodeNumber};
 use crate::volume::Volume;
 
 /// The most that one COPY_FILE_RANGE copies: the reply has 32 bits for the count.
@@ -20,13 +18,7 @@ thread_local! {
 }
 
 /// READ.
-pub(super) fn read(
-    volume: &Volume,
-    inode: InodeNumber,
-    offset: u64,
-    size: u32,
-    reply: ReplyData,
-) {
+pub(super) fn read(volume: &Volume, inode: InodeNumber, offset: u64, size: u32, reply: ReplyData) {
     READ_BUFFER.with_borrow_mut(|buffer| {
         let size = size as usize;
         if buffer.len() < size {
@@ -49,8 +41,7 @@ pub(super) fn write(
 ) {
     let kill_suid_sgid = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
     let result = volume.write(inode, offset, bytes, kill_suid_sgid);
-    Call::new("write", inode)
-        .answer(reply, result, |reply, count| reply.written(count as u32));
+    Call::new("write", inode).answer(reply, result, |reply, count| reply.written(count as u32));
 }
 
 /// FALLOCATE.
@@ -69,28 +60,6 @@ pub(super) fn fallocate(
         }
         None => reply.refuse(Errno::EOPNOTSUPP),
     }
-}
-
-/// LSEEK, of which the kernel sends only what it cannot answer itself.
-pub(super) fn seek(
-    volume: &Volume,
-    inode: InodeNumber,
-    offset: i64,
-    whence: i32,
-    reply: ReplyLseek,
-) {
-    let target = match whence {
-        libc::SEEK_DATA => SeekTarget::Data,
-        libc::SEEK_HOLE => SeekTarget::Hole,
-        _ => return reply.refuse(Errno::EINVAL),
-    };
-    let Ok(offset) = u64::try_from(offset) else { return reply.refuse(Errno::ENXIO) };
-    Call::new("lseek", inode).answer(reply, volume.seek(inode, offset, target), |reply, found| {
-        match i64::try_from(found) {
-            Ok(found) => reply.offset(found),
-            Err(_) => reply.refuse(Errno::EOVERFLOW),
-        }
-    });
 }
 
 /// A place in a file, for copying.
@@ -147,10 +116,7 @@ mod tests {
         assert_eq!(fallocate_mode(punch | keep), Some(FallocateMode::PunchHole));
         assert_eq!(fallocate_mode(punch), None);
         assert_eq!(fallocate_mode(zero), Some(FallocateMode::ZeroRange { keep_size: false }));
-        assert_eq!(
-            fallocate_mode(zero | keep),
-            Some(FallocateMode::ZeroRange { keep_size: true })
-        );
+        assert_eq!(fallocate_mode(zero | keep), Some(FallocateMode::ZeroRange { keep_size: true }));
         assert_eq!(fallocate_mode(libc::FALLOC_FL_COLLAPSE_RANGE), None);
         assert_eq!(fallocate_mode(punch | zero | keep), None);
     }

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use rustix::io::{FdFlags, fcntl_setfd};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 
 use super::connect::option_words;
 use super::disconnect::UnmountMode;
@@ -87,11 +85,8 @@ pub(super) fn unmount(mount_point: &Path, mode: UnmountMode) -> Result<(), FuseE
 fn complaint(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.stderr);
     let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let line = NAMES
-        .iter()
-        .find_map(|name| line.strip_prefix(&format!("{name}: ")))
-        .unwrap_or(line)
-        .trim();
+    // Behind its own name, which may be a path.
+    let line = line.split_once(": ").map_or(line, |(_, behind)| behind).trim();
     if line.contains("user_allow_other") {
         return "--allow-other needs the line `user_allow_other` in /etc/fuse.conf; ask the \
                 administrator, or leave the option out"
@@ -118,4 +113,3 @@ fn receive_descriptor(socket: impl AsFd) -> Option<OwnedFd> {
         _ => None,
     })
 }
-

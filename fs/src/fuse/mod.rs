@@ -9,7 +9,8 @@
 //! | `entries` | names: lookup, create, link, unlink, rename, ... |
 //! | `directory` | reading directories |
 //! | `inode` | attributes, link targets, durability |
-//! | `data` | reading, writing, allocating, seeking, copying |
+//! | `data` | reading, writing, allocating, copying |
+//! | `seek` | finding data and holes |
 //! | `xattr` | extended attributes |
 //! | `attributes` | the core's attributes and times from and to the protocol's |
 //! | `reply` | results to replies, errors to the log and to an errno |
@@ -23,7 +24,7 @@
 //!
 //! Invariants:
 //! - One request, one call, one reply, on the thread that read the request: a hand-off to another
-//!   thread costs more than most operations.
+//!   thread costs more than most operations. (`seek` says why it is the exception.)
 //! - Nothing is kept here. The kernel keeps names, attributes, directories and pages for as long as
 //!   it likes, because every change of the volume passes through this one kernel.
 //! - An open file has no state of its own: OPEN, OPENDIR and FLUSH are declined once, after which
@@ -45,11 +46,12 @@ mod inode;
 mod mount_table;
 mod negotiate;
 mod reply;
+mod seek;
 mod session;
 mod tuning;
 mod xattr;
 
-pub use connect::check_device;
+pub use connect::{check_device, remount};
 pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;
 pub use mount_table::{MountEntry, mounts};

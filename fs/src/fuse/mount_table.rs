@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn lines_with_and_without_optional_fields() {
-        let line = b"36 35 0:42 / /mnt/a\\040b rw,noatime shared:1 master:2 - fuse.braidfs /i.img rw";
+        let line =
+            b"36 35 0:42 / /mnt/a\\040b rw,noatime shared:1 master:2 - fuse.braidfs /i.img rw";
         let entry = parse_line(line).unwrap();
         assert_eq!(entry.device, "0:42");
         assert_eq!(entry.mount_point, Path::new("/mnt/a b"));

@@ -15,8 +15,7 @@ pub(super) const READ_AHEAD_BYTES: u32 = 1 << 20;
 const MAX_BACKGROUND: u16 = 64;
 
 /// Without these the adapter would be wrong, since it declines to open files (Linux 5.1 has them).
-const NEEDED: InitFlags =
-    InitFlags::FUSE_NO_OPEN_SUPPORT.union(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
+const NEEDED: InitFlags = InitFlags::FUSE_NO_OPEN_SUPPORT.union(InitFlags::FUSE_NO_OPENDIR_SUPPORT);
 
 /// What makes it fast, or exact, where the kernel has it.
 ///

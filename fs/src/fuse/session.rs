@@ -7,10 +7,11 @@ use fuser::{Config, Session, SessionACL};
 use tracing::warn;
 
 use super::adapter::Adapter;
-use super::connect::{self, Connection};
+use super::connect::connect;
 use super::disconnect::{UnmountMode, unmount};
 use super::error::FuseError;
 use super::mount_table::{MountEntry, mount_on};
+use super::seek::Seeker;
 use super::tuning;
 use crate::volume::Volume;
 
@@ -61,14 +62,20 @@ impl FuseSession {
     /// # Errors
     /// When there is no FUSE here, or the mount is refused; nothing is mounted then.
     pub fn mount(volume: Arc<Volume>, options: &FuseOptions) -> Result<Self, FuseError> {
-        let Connection { device, may_clone } = connect::connect(options)?;
+        let device = connect(options)?;
         let mut config = Config::default();
         config.n_threads = Some(options.threads.max(1));
-        config.clone_fd = may_clone;
+        config.clone_fd = true;
         // The kernel has checked who may come in. Checking again would turn away its own threads,
         // which write back the times of a user's files in the name of root.
         let acl = SessionACL::All;
-        match Session::from_fd(Adapter::new(volume), device, acl, config) {
+        let seeker = Seeker::default();
+        let adapter = Adapter::new(volume.clone(), seeker.clone());
+        let started = Session::from_fd(adapter, device, acl, config).and_then(|session| {
+            seeker.start(volume, session.notifier())?;
+            Ok(session)
+        });
+        match started {
             Ok(session) => {
                 let mount = mount_on(&options.mount_point);
                 mount.iter().for_each(tuning::tune);
@@ -97,9 +104,9 @@ impl FuseSession {
 
 /// Unmounts what nobody serves any more, as after the connection was aborted.
 fn remove_remains(mount: &MountEntry) {
-    if mount_on(&mount.mount_point).as_ref() == Some(mount) {
-        if let Err(error) = unmount(&mount.mount_point, UnmountMode::Detach) {
-            warn!("{error}");
-        }
+    if mount_on(&mount.mount_point).as_ref() == Some(mount)
+        && let Err(error) = unmount(&mount.mount_point, UnmountMode::Detach)
+    {
+        warn!("{error}");
     }
 }

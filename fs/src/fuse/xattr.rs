@@ -3,20 +3,28 @@
 use fuser::{Errno, ReplyEmpty, ReplyXattr};
 
 use super::reply::{Call, Refuse};
+use crate::error::FsErrorKind;
 use crate::types::{InodeNumber, XattrMode};
 use crate::volume::Volume;
 
+/// The names of POSIX ACLs, which are not supported.
+const ACL_PREFIX: &[u8] = b"system.posix_acl_";
+/// A label that the kernel asks for only where no security module looks after labels.
+const SELINUX_LABEL: &[u8] = b"security.selinux";
+
 /// GETXATTR.
-pub(super) fn get(
-    volume: &Volume,
-    inode: InodeNumber,
-    name: &[u8],
-    space: u32,
-    reply: ReplyXattr,
-) {
+///
+/// `ls -l` asks each file for ACLs and a label, until it hears that there are none at all.
+pub(super) fn get(volume: &Volume, inode: InodeNumber, name: &[u8], space: u32, reply: ReplyXattr) {
+    if name.starts_with(ACL_PREFIX) {
+        return reply.refuse(Errno::EOPNOTSUPP);
+    }
     let result = volume.getxattr(inode, name);
-    Call::new("getxattr", inode)
-        .answer(reply, result, |reply, value| send(reply, &value, space));
+    let is_missing = result.as_ref().is_err_and(|e| e.kind() == FsErrorKind::NoAttribute);
+    if is_missing && name == SELINUX_LABEL {
+        return reply.refuse(Errno::EOPNOTSUPP);
+    }
+    Call::new("getxattr", inode).answer(reply, result, |reply, value| send(reply, &value, space));
 }
 
 /// LISTXATTR: the names, each with a zero byte behind it.
@@ -36,6 +44,7 @@ pub(super) fn set(
     reply: ReplyEmpty,
 ) {
     match xattr_mode(flags) {
+        _ if name.starts_with(ACL_PREFIX) => reply.refuse(Errno::EOPNOTSUPP),
         Some(mode) => {
             let result = volume.setxattr(inode, name, value, mode);
             Call::new("setxattr", inode).answer_empty(reply, result);

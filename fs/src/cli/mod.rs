@@ -1,0 +1,57 @@
+//! The command line.
+//!
+//! Purpose: what `braidfs` and its other names do, in words that say what is wrong and what to do.
+//!
+//! | module | what |
+//! |---|---|
+//! | `args` | the one table of flags, from which help, man pages and completions are made |
+//! | `mount_options` | the table of the options of `-o` |
+//! | `mkfs`, `mount`, `remount`, `umount`, `fsck`, `info`, `dump`, `documents` | the verbs |
+//! | `image`, `raw`, `signature`, `place` | images and what is on them; mount points |
+//! | `daemon`, `stop`, `processes` | the background, signals, who uses a mount |
+//! | `size`, `time`, `output`, `progress`, `logging`, `error` | how things are written and said |
+//!
+//! Invariant: a command that fails prints one line, `braidfs: ...`, to stderr, ends with a number
+//! that is not 0, and has changed nothing.
+
+mod args;
+mod daemon;
+mod documents;
+mod dump;
+mod error;
+mod fsck;
+mod image;
+mod info;
+mod logging;
+mod mkfs;
+mod mount;
+mod mount_options;
+mod output;
+mod place;
+mod processes;
+mod program;
+mod progress;
+mod raw;
+mod remount;
+mod signature;
+mod size;
+mod stop;
+mod time;
+mod umount;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+pub use program::Program;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let command_line: Vec<OsString> = std::env::args_os().collect();
+    match Program::of(&command_line).run(&command_line) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{error}");
+            error.exit_code()
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! `mount`: serves a volume until it is unmounted.
+
+use std::ffi::OsString;
+use std::fs;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+
+use braidfs_pagecache::WritebackPolicy;
+
+use super::args::{AccessTimeChoice, MountArguments, MountHelperArguments, PolicyChoice};
+use super::error::{CliError, CliResult, MOUNT_FAILURE};
+use super::mount_options::MountSettings;
+use super::output::say;
+use super::progress::Progress;
+use super::size::human;
+use super::stop::Stopper;
+use super::{daemon, image, logging, place, remount};
+use crate::fuse::{self, FuseOptions, FuseSession};
+use crate::options::{AccessTime, MkfsOptions, MountOptions};
+use crate::volume::Volume;
+
+/// What is to be mounted, where and how.
+pub struct MountPlan {
+    /// The image, as the user named it.
+    pub image: PathBuf,
+    /// The directory, as the user named it.
+    pub mount_point: PathBuf,
+    /// The size of the image, if there is none yet.
+    pub create: Option<u64>,
+    /// Return once it is mounted.
+    pub daemon: bool,
+    /// Say nothing if all is well.
+    pub quiet: bool,
+    /// Everything else.
+    pub settings: MountSettings,
+    /// How much is logged.
+    pub verbosity: u8,
+}
+
+impl MountPlan {
+    /// What people want.
+    pub fn for_people(arguments: &MountArguments, verbosity: u8) -> CliResult<Self> {
+        let mut settings = MountSettings::for_people();
+        arguments.options.iter().try_for_each(|list| settings.apply(list, false))?;
+        settings.apply_flags(arguments);
+        Ok(Self {
+            image: arguments.image.clone(),
+            mount_point: arguments.mount_point.clone(),
+            create: arguments.create,
+            daemon: arguments.daemon,
+            quiet: false,
+            settings,
+            verbosity,
+        })
+    }
+
+    /// What mount(8) wants.
+    pub fn for_mount_helper(arguments: &MountHelperArguments) -> CliResult<Self> {
+        let mut settings = MountSettings::for_mount_helper(rustix::process::geteuid().is_root());
+        arguments.options.iter().try_for_each(|list| settings.apply(list, arguments.sloppy))?;
+        settings.kernel.read_only |= arguments.read_only;
+        settings.kernel.read_only &= !arguments.writable;
+        Ok(Self {
+            image: arguments.image.clone(),
+            mount_point: arguments.mount_point.clone(),
+            create: None,
+            daemon: true,
+            quiet: !arguments.verbose,
+            settings,
+            verbosity: u8::from(arguments.verbose),
+        })
+    }
+
+    /// Mounts. `command_line` is for the process in the background.
+    pub fn run(&self, command_line: &[OsString]) -> CliResult<ExitCode> {
+        if self.settings.remount {
+            return remount::run(&self.mount_point, &self.settings).map(|()| ExitCode::SUCCESS);
+        }
+        if self.daemon && !daemon::is_background() {
+            return daemon::launch(command_line);
+        }
+        logging::start(self.verbosity, self.settings.log_file.as_deref())?;
+        tracing::debug!(ignored = ?self.settings.ignored, "mount options without effect");
+        self.serve().map(|()| ExitCode::SUCCESS)
+    }
+
+    fn serve(&self) -> CliResult {
+        let stopper = Stopper::install()?;
+        let mount_point = place::check(&self.mount_point)?;
+        fuse::check_device()?;
+        let path = image::absolute(&self.image)?;
+        let made = self.make_image_if_missing(&path, &stopper)?;
+        end_with_the_first_panic();
+        let volume = self.mount_volume(&path)?;
+        let options = self.fuse_options(&path, &mount_point);
+        let session = FuseSession::mount(volume.clone(), &options).inspect_err(|_| {
+            // Nobody has changed anything, so there is nothing to lose.
+            let _ = volume.unmount();
+        })?;
+        made.into_iter().for_each(MadeImage::keep);
+        stopper.mounted(mount_point.clone(), volume.clone());
+        self.announce(&mount_point)?;
+        let served = session.serve();
+        stopper.ended();
+        volume.unmount()?;
+        served?;
+        say("braidfs: unmounted; everything is on disk");
+        Ok(())
+    }
+
+    /// Makes the image if there is none and a size is given.
+    fn make_image_if_missing(
+        &self,
+        path: &Path,
+        stopper: &Stopper,
+    ) -> CliResult<Option<MadeImage>> {
+        let shown = self.image.display();
+        let is_missing = path.metadata().is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        let size = match (is_missing, self.create) {
+            (false, _) => return Ok(None),
+            (true, None) => {
+                return Err(CliError::new(format!(
+                    "{shown} does not exist; add a size to make it, as --create 2G"
+                )));
+            }
+            (true, Some(size)) => size,
+        };
+        let options = MkfsOptions {
+            root_uid: rustix::process::getuid().as_raw(),
+            root_gid: rustix::process::getgid().as_raw(),
+            ..MkfsOptions::default()
+        };
+        let quiet = daemon::is_background();
+        let superblock = image::make(path, size, &options, quiet, &|unfinished| {
+            stopper.would_leave(Some(unfinished.to_owned()));
+        })?;
+        stopper.would_leave(Some(path.to_owned()));
+        let size = human(size);
+        say(&format!("braidfs: made {shown}: {size}, volume {}", superblock.volume_id));
+        Ok(Some(MadeImage { path: path.to_owned(), is_needed: false }))
+    }
+
+    fn mount_volume(&self, path: &Path) -> CliResult<Arc<Volume>> {
+        let device = Arc::new(image::open(path, self.settings.kernel.read_only)?);
+        let progress = Progress::new("replaying the log", daemon::is_background());
+        let show = |done, total| progress.show(done, total);
+        Volume::mount_with_progress(device, self.volume_options(), &show)
+            .map_err(|error| image::volume_error(&self.image, &error))
+    }
+
+    fn volume_options(&self) -> MountOptions {
+        let settings = &self.settings;
+        let defaults = MountOptions::default();
+        MountOptions {
+            read_only: settings.kernel.read_only,
+            policy: settings.policy.map_or(defaults.policy, policy),
+            cache_bytes: settings.cache_bytes,
+            commit_interval: settings.commit_interval.unwrap_or(defaults.commit_interval),
+            background: true,
+            access_time: settings.access_time.map_or(defaults.access_time, access_time),
+            dedup_zero: !settings.keep_zeros,
+        }
+    }
+
+    fn fuse_options(&self, path: &Path, mount_point: &Path) -> FuseOptions {
+        FuseOptions {
+            source: path.display().to_string(),
+            mount_point: mount_point.to_owned(),
+            allow_other: self.settings.allow_other,
+            threads: self.settings.threads.map_or_else(default_threads, usize::from),
+            kernel: self.settings.kernel,
+        }
+    }
+
+    /// Says that the volume can be used.
+    fn announce(&self, mount_point: &Path) -> CliResult {
+        let (image, place) = (self.image.display(), mount_point.display());
+        if !self.quiet {
+            say(&format!("braidfs: {image} is mounted on {place}"));
+        }
+        if daemon::is_background() {
+            return daemon::ready();
+        }
+        say(&format!("braidfs: stop with Ctrl-C, or with `umount {place}` in another terminal"));
+        Ok(())
+    }
+}
+
+/// An image that was made for this mount: it goes again if it cannot be mounted.
+struct MadeImage {
+    path: PathBuf,
+    is_needed: bool,
+}
+
+impl MadeImage {
+    fn keep(mut self) {
+        self.is_needed = true;
+    }
+}
+
+impl Drop for MadeImage {
+    fn drop(&mut self) {
+        if !self.is_needed {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A thread that panics leaves what it held in a state that nobody knows; the others must not write
+/// that to the disk. Ending at once is as a crash, which the volume survives.
+fn end_with_the_first_panic() {
+    let report = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        report(info);
+        process::abort();
+    }));
+}
+
+/// Threads that answer requests, by the number of processors.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(2, usize::from).max(2)
+}
+
+fn policy(choice: PolicyChoice) -> WritebackPolicy {
+    match choice {
+        PolicyChoice::Fork => WritebackPolicy::Fork,
+        PolicyChoice::Wait => WritebackPolicy::Wait,
+        PolicyChoice::Copy => WritebackPolicy::Copy,
+    }
+}
+
+fn access_time(choice: AccessTimeChoice) -> AccessTime {
+    match choice {
+        AccessTimeChoice::Relatime => AccessTime::Relative,
+        AccessTimeChoice::Noatime => AccessTime::Never,
+        AccessTimeChoice::Strictatime => AccessTime::Strict,
+    }
+}
+
+/// The exit code that mount(8) expects of its helper.
+pub fn as_mount_helper(error: CliError) -> CliError {
+    error.with_code(MOUNT_FAILURE)
+}
