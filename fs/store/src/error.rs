@@ -63,9 +63,7 @@ impl StoreError {
             offset: None,
             source: None,
         };
-        Self {
-            inner: Box::new(inner),
-        }
+        Self { inner: Box::new(inner) }
     }
 
     /// A [`StoreErrorKind::Corrupt`] error.
@@ -175,20 +173,13 @@ impl fmt::Display for StoreError {
         place("inode", inner.inode)?;
         place("offset", inner.offset)?;
         place("block", inner.block)?;
-        if separator == ", " {
-            f.write_str(")")
-        } else {
-            Ok(())
-        }
+        if separator == ", " { f.write_str(")") } else { Ok(()) }
     }
 }
 
 impl Error for StoreError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.inner
-            .source
-            .as_deref()
-            .map(|source| source as &(dyn Error + 'static))
+        self.inner.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 
@@ -246,12 +237,8 @@ mod tests {
 
     #[test]
     fn a_format_error_keeps_its_kind_and_gets_its_place() {
-        let wrong: Result<(), _> = Err(FormatError::new(
-            FormatErrorKind::BadChecksum,
-            "node",
-            12,
-            "crc32c differs",
-        ));
+        let wrong: Result<(), _> =
+            Err(FormatError::new(FormatErrorKind::BadChecksum, "node", 12, "crc32c differs"));
         let error = wrong.at_block(9).doing("reading a tree node").unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Corrupt);
         assert_eq!(error.block(), Some(9));

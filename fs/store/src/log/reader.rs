@@ -1,0 +1,149 @@
+//! The reading end of the log: walks the chain of transactions that replay would apply.
+
+use braidfs_block::BlockDevice;
+use braidfs_format::log::{TRANSACTION_HEADER_BYTES, payload_checksum};
+use braidfs_format::{BLOCK_SIZE, Geometry, LogRecord, TransactionHeader};
+use uuid::Uuid;
+
+use super::ring::{Placed, RingStart};
+use crate::error::{ErrorContext, StoreError};
+
+/// Blocks that are read at once.
+const WINDOW_BLOCKS: u64 = 256;
+
+/// What comes next in the log.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// A valid transaction and its records.
+    Transaction(Placed, Vec<LogRecord>),
+    /// The end. If something is there that was meant to be the next transaction but is not whole,
+    /// what is wrong with it.
+    End(Option<String>),
+}
+
+/// Walks the log.
+pub(crate) struct LogReader<'a> {
+    device: &'a dyn BlockDevice,
+    volume_id: Uuid,
+    start: u64,
+    length: u64,
+    at: RingStart,
+    walked: u64,
+    window: Window,
+}
+
+/// Blocks of the ring that have been read ahead.
+#[derive(Debug, Default)]
+struct Window {
+    position: u64,
+    bytes: Vec<u8>,
+}
+
+impl<'a> LogReader<'a> {
+    /// A reader that begins behind `from`.
+    pub(crate) fn new(
+        device: &'a dyn BlockDevice,
+        geometry: &Geometry,
+        volume_id: Uuid,
+        from: RingStart,
+    ) -> Self {
+        Self {
+            device,
+            volume_id,
+            start: geometry.log_start,
+            length: geometry.log_blocks,
+            at: from,
+            walked: 0,
+            window: Window::default(),
+        }
+    }
+
+    /// Blocks of all transactions so far.
+    pub(crate) fn walked(&self) -> u64 {
+        self.walked
+    }
+
+    /// Reads the next transaction.
+    ///
+    /// # Errors
+    /// When the device fails, or when a transaction with a valid checksum holds records that are
+    /// not valid: that is not a crash's doing, and going on without it would lose changes.
+    pub(crate) fn next(&mut self) -> Result<Step, StoreError> {
+        if self.walked == self.length {
+            return Ok(Step::End(None));
+        }
+        let mut bytes = Vec::new();
+        self.read(self.at.position, 1, &mut bytes)?;
+        let Some((header, checksum)) = self.header(&bytes) else { return Ok(Step::End(None)) };
+        let blocks = u64::from(header.block_length);
+        self.read((self.at.position + 1) % self.length, blocks - 1, &mut bytes)?;
+        let end = TRANSACTION_HEADER_BYTES + header.payload_bytes as usize;
+        let payload = bytes.get(TRANSACTION_HEADER_BYTES..end).unwrap_or_default();
+        if payload_checksum(payload) != header.payload_checksum {
+            let detail = format!("the transaction of delta {} is not whole", header.delta);
+            return Ok(Step::End(Some(detail)));
+        }
+        let records = LogRecord::decode_all(payload, header.record_count)
+            .doing("replaying the log")
+            .at_block(self.start + self.at.position)?;
+        Ok(Step::Transaction(self.advance(&header, checksum), records))
+    }
+
+    /// The header at the start of `bytes`, if it is that of the next transaction.
+    fn header(&self, bytes: &[u8]) -> Option<(TransactionHeader, u32)> {
+        let (header, checksum) = TransactionHeader::decode(bytes).ok()?;
+        let blocks = u64::from(header.block_length);
+        let fits = header.volume_id == self.volume_id
+            && header.ring_position == self.at.position
+            && header.delta == self.at.delta + 1
+            && header.previous_checksum == self.at.checksum
+            && blocks <= self.length - self.walked;
+        fits.then_some((header, checksum))
+    }
+
+    fn advance(&mut self, header: &TransactionHeader, checksum: u32) -> Placed {
+        let placed = Placed {
+            delta: header.delta,
+            position: self.at.position,
+            blocks: u64::from(header.block_length),
+            checksum,
+            durable_through: header.durable_through,
+            next_inode: header.next_inode,
+        };
+        let position = (placed.position + placed.blocks) % self.length;
+        self.at = RingStart { delta: header.delta, position, checksum };
+        self.walked += placed.blocks;
+        placed
+    }
+
+    /// Appends `blocks` blocks from `position` on, around the end of the ring.
+    fn read(&mut self, position: u64, blocks: u64, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let (mut position, mut left) = (position, blocks);
+        while left > 0 {
+            let ahead = self.window(position)?;
+            let taken = left.min((ahead.len() / BLOCK_SIZE) as u64);
+            out.extend_from_slice(ahead.get(..taken as usize * BLOCK_SIZE).unwrap_or_default());
+            position = (position + taken) % self.length;
+            left -= taken;
+        }
+        Ok(())
+    }
+
+    /// The blocks from `position` on that are in memory, at least one; reads them if need be.
+    fn window(&mut self, position: u64) -> Result<&[u8], StoreError> {
+        let held = (self.window.bytes.len() / BLOCK_SIZE) as u64;
+        let within = position >= self.window.position && position - self.window.position < held;
+        if !within {
+            let blocks = WINDOW_BLOCKS.min(self.length - position);
+            self.window.bytes.resize(blocks as usize * BLOCK_SIZE, 0);
+            self.window.position = position;
+            let block = self.start + position;
+            self.device
+                .read_at(block * BLOCK_SIZE as u64, &mut self.window.bytes)
+                .doing("replaying the log")
+                .at_block(block)?;
+        }
+        let skip = (position - self.window.position) as usize * BLOCK_SIZE;
+        Ok(self.window.bytes.get(skip..).unwrap_or_default())
+    }
+}
