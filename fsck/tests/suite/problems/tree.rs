@@ -1,0 +1,124 @@
+use braidfs_format::Key;
+
+use super::*;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        outside(),
+        twice(),
+        unreadable(),
+        damaged(),
+        damaged_root(),
+        misplaced(),
+        malformed(),
+        malformed_item(),
+        out_of_bounds(|volume| {
+            let second = volume.leaf_start(1);
+            Key { offset: second.offset + 1, ..second }
+        }),
+        out_of_bounds(|volume| *volume.items.keys().nth(1).unwrap()),
+        empty(),
+        changed("B0310", "says 1", |volume| {
+            volume.superblock_edit = Some(Box::new(|superblock| superblock.node_count = 1));
+        }),
+    ]
+}
+
+fn outside() -> Case {
+    changed("B0301", "block 8192", |volume| {
+        let second = volume.leaf_start(1);
+        volume.interior_edit = Some(Box::new(move |level, entries| {
+            for (_, pointer) in entries.iter_mut().filter(|(key, _)| level == 1 && *key == second) {
+                pointer.address = 8192;
+            }
+        }));
+    })
+}
+
+fn twice() -> Case {
+    changed("B0302", "overlaps", |volume| {
+        let first = volume.leaf_start(0);
+        volume.interior_edit = Some(Box::new(move |level, entries| {
+            if level == 1 && entries[0].0 == first {
+                entries[1].1 = entries[0].1;
+            }
+        }));
+    })
+}
+
+fn unreadable() -> Case {
+    let volume = sample();
+    let block = volume.leaf_address(2) + 3;
+    let device = Box::new(Unreadable { device: volume.build(), block });
+    Case { id: "B0303", device, says: "cannot read" }
+}
+
+fn damaged() -> Case {
+    let volume = sample();
+    let device = volume.build();
+    flip(&device, volume.leaf_address(2) + 3, 4095);
+    Case { id: "B0304", device: Box::new(device), says: "it should hold" }
+}
+
+fn damaged_root() -> Case {
+    let mut volume = sample();
+    volume.fanout = 100;
+    let device = volume.build();
+    flip(&device, volume.leaf_address(0), 0);
+    Case { id: "B0304", device: Box::new(device), says: "everything" }
+}
+
+fn misplaced() -> Case {
+    let volume = sample();
+    let device = volume.build();
+    let node = read_node(&device, volume.leaf_address(1));
+    write_blocks(&device, volume.leaf_address(0), &node);
+    Case { id: "B0305", device: Box::new(device), says: "belongs to block" }
+}
+
+/// A change of the bytes of a leaf that keeps its checksum right.
+fn leaf_edit(id: &'static str, says: &'static str, edit: impl Fn(&mut Vec<u8>) + 'static) -> Case {
+    let mut volume = sample();
+    volume.leaf_edits.insert(0, Box::new(edit));
+    built(id, says, &volume)
+}
+
+fn malformed() -> Case {
+    // The third key, that of the first directory entry, gets the highest hash there is.
+    let third = 64 + 19 + (19 + 100);
+    leaf_edit("B0306", "follows", move |bytes| bytes[third + 9..third + 16].fill(0xff))
+}
+
+fn malformed_item() -> Case {
+    // The root's mode, behind an orphan record and the key of the root's own record.
+    leaf_edit("B0307", "inode record", |bytes| bytes[64 + 19 + 19..][..4].fill(0))
+}
+
+/// The bound between the first two leaves is moved, so that one of them is outside of it.
+fn out_of_bounds(moved: impl Fn(&VolumeBuilder) -> Key) -> Case {
+    changed("B0308", "keys outside", |volume| {
+        let (second, moved) = (volume.leaf_start(1), moved(volume));
+        volume.interior_edit = Some(Box::new(move |level, entries| {
+            for (key, _) in entries.iter_mut().filter(|(key, _)| level == 1 && *key == second) {
+                *key = moved;
+            }
+        }));
+    })
+}
+
+/// A leaf that held an attribute and nothing else holds nothing.
+fn empty() -> Case {
+    let mut volume = sample();
+    volume.fanout = 1;
+    let (key, _) = volume.xattr(FILE, "user.comment", "");
+    let leaf = volume.leaf_with(&key);
+    volume.leaf_edits.insert(
+        leaf,
+        Box::new(|bytes| {
+            bytes[14..16].fill(0);
+            bytes[48..52].fill(0);
+            bytes[64..].fill(0);
+        }),
+    );
+    built("B0309", "is empty", &volume)
+}
