@@ -4,22 +4,65 @@
 //!
 //! # Frames
 //!
-//! A [`FramePool`] is a bounded number of 4 KiB frames over one mapping. Frames are handed out as [`FrameMut`], the only
-//! handle to a frame, which reads and writes as its [`Page`]. [`FrameMut::share`] makes it a [`Frame`]: cloned by counting, read as
-//! its page, and written only where [`Frame::get_mut`] or [`Frame::try_into_mut`] finds it unshared. The bytes of a new frame are what
-//! its last user left, unless it is asked for with [`FramePool::allocate_zeroed`] or [`FramePool::allocate_copy`].
-//! [`FramePool::allocate_run`] gives frames side by side as one slice. Beside each frame the pool keeps
-//! [words](FrameMetadata) of the owner's: whose page it is, a version, whether it was used. They can be read without
-//! a handle, so an evictor can walk the pool with [`FramePool::metadata`]; [`FramePool::is_low`] and
-//! [`FramePool::shortfall_frames`] tell it when, and how much.
+//! A [`FramePool`] is a bounded number of 4 KiB frames over one mapping. Frames are handed out as
+//! [`FrameMut`], the only handle to a frame, which reads and writes as its [`Page`].
+//! [`FrameMut::share`] makes it a [`Frame`]: cloned by counting, read as its page, and written only
+//! where [`Frame::get_mut`] or [`Frame::try_into_mut`] finds it unshared. The bytes of a new frame
+//! are what its last user left, unless it is asked for with [`FramePool::allocate_zeroed`] or
+//! [`FramePool::allocate_copy`]. [`FramePool::allocate_run`] gives frames side by side as one
+//! slice. Beside each frame the pool keeps [words](FrameMetadata) of the owner's: whose page it is,
+//! a version, whether it was used. They can be read without a handle, so an evictor can walk the
+//! pool with [`FramePool::metadata`]; [`FramePool::is_low`] and [`FramePool::shortfall_frames`]
+//! tell it when, and how much.
 //!
 //! # Page tables
 //!
-//! A [`PageTable`] maps page indexes to [entries](Entry): a frame, [`Content::HoleZero`] (known never to have been written), or
-//! [`Content::DedupZero`] (written, all zeros), each with an [`EntryMark`] of the owner's and with [tags](Tag).
-//! [`PageTable::fork`] shares everything in constant time; the first change through either table copies the few nodes on its way.
-//! A page can be written in place ([`PageTable::page_mut`]) only if nobody else can see its frame: not another handle, and not
-//! another table. Operations fail before they change anything or not at all; [`PageTable::reserve`] pays in advance.
+//! A [`PageTable`] maps page indexes to [entries](Entry): a frame, [`Content::HoleZero`] (known
+//! never to have been written), or [`Content::DedupZero`] (written, all zeros), each with an
+//! [`EntryMark`] of the owner's and with [tags](Tag). [`PageTable::fork`] shares everything in
+//! constant time; the first change through either table copies the few nodes on its way. A page can
+//! be written in place ([`PageTable::page_mut`]) only if nobody else can see its frame: not another
+//! handle, and not another table. Operations fail before they change anything or not at all;
+//! [`PageTable::reserve`] pays in advance.
+//!
+//! # Example
+//!
+//! ```
+//! use braidfs_mm::{FramePool, PAGE_SIZE, PageTable, PoolConfig, Tag};
+//!
+//! let pool = FramePool::new(&PoolConfig::new(1 << 20))?;
+//! let mut live = PageTable::new(&pool);
+//! live.insert_tagged(7, pool.allocate_copy(&[1; PAGE_SIZE])?, Tag::Dirty)?;
+//!
+//! // Writeback reads the frozen table; the live one is written on, in a frame of its own.
+//! let frozen = live.fork();
+//! assert!(live.page_mut(7).is_none());
+//! live.insert(7, pool.allocate_copy(&[2; PAGE_SIZE])?)?;
+//!
+//! let dirty: Vec<u64> = frozen.tagged(Tag::Dirty, 0..u64::MAX).map(|(index, _)| index).collect();
+//! assert_eq!(dirty, [7]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! No safe code can write a page that somebody reads:
+//!
+//! ```compile_fail,E0502
+//! # use braidfs_mm::{PageTable, FramePool, PoolConfig};
+//! # fn example(table: &mut PageTable) -> Option<()> {
+//! let read = table.get(0)?.frame()?.page();
+//! let written = table.page_mut(0)?;
+//! written[0] = read[1];
+//! # Some(()) }
+//! ```
+//!
+//! ```compile_fail,E0505
+//! # use braidfs_mm::FrameMut;
+//! # fn example(frame: FrameMut) {
+//! let page = &frame[..];
+//! let mut other = frame.share();
+//! assert_eq!(page[0], 0);
+//! # }
+//! ```
 //!
 //! # Locks
 //!

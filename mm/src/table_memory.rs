@@ -1,8 +1,9 @@
-//! Memory that page tables use: counted, bounded, and reserved before an operation that needs it starts.
+//! Memory that page tables use: counted, bounded, and reserved before an operation that needs it
+//! starts.
 //!
-//! Three roles. [`TableMemory`] knows what all tables of a pool use together. A [`Charge`] lies in each node
-//! and stands for its bytes. [`Funds`] are bytes put aside: only taking them can fail, spending them cannot,
-//! so an operation that has its funds runs to its end.
+//! Three roles. [`TableMemory`] knows what all tables of a pool use together. A [`Charge`] lies in
+//! each node and stands for its bytes. [`Funds`] are bytes put aside: only taking them can fail,
+//! spending them cannot, so an operation that has its funds runs to its end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,7 +77,8 @@ impl Charge {
         self.bytes
     }
 
-    /// Charges another amount from now on; if it is more, the rest must have been spent just before.
+    /// Charges another amount from now on; if it is more, the rest must have been spent just
+    /// before.
     pub(crate) fn change(&mut self, bytes: usize) {
         if bytes > self.bytes {
             self.memory.take(bytes - self.bytes);
@@ -107,7 +109,8 @@ impl Drop for Charge {
 /// Bytes put aside for nodes to come; what is not spent is given back when they are dropped.
 #[derive(Default)]
 pub(crate) struct Funds {
-    /// Where they come from; `None` while there are none, so that operations which need none touch nothing shared.
+    /// Where they come from; `None` while there are none, so that operations which need none touch
+    /// nothing shared.
     memory: Option<Arc<TableMemory>>,
     bytes: usize,
 }

@@ -1,15 +1,17 @@
 //! Pages of zeros: the shared ones that reads of holes see, and the test for written ones.
 //!
-//! On processors whose caches are indexed by virtual address, reading one zero page over and over hits
-//! the same few cache lines; there, several pages of different *colour* help. Where that is not so, one
-//! colour is enough, and is the default.
+//! On processors whose caches are indexed by virtual address, reading one zero page over and over
+//! hits the same few cache lines; there, several pages of different *colour* help. Where that is
+//! not so, one colour is enough, and is the default.
 
 use crate::{PAGE_SIZE, Page};
 
-/// The most colours [`ZeroPages::new`] gives (128 pages, 512 KiB, is what the machines that need colours ask for).
+/// The most colours [`ZeroPages::new`] gives (128 pages, 512 KiB, is what the machines that need
+/// colours ask for).
 pub const MAX_COLOURS: usize = 128;
 
-/// Words tested between two looks at the result: enough to keep vector units busy, little enough to stop early.
+/// Words tested between two looks at the result: enough to keep vector units busy, little enough to
+/// stop early.
 const PROBE_BYTES: usize = 256;
 
 /// A page at a page-aligned address.
@@ -20,7 +22,8 @@ struct AlignedPage(Page);
 /// The zero page of everybody who needs no colours.
 static ZERO_PAGE: AlignedPage = AlignedPage([0; PAGE_SIZE]);
 
-/// The zero pages of a cache, one for each colour. The colour of a page is its index modulo their number.
+/// The zero pages of a cache, one for each colour. The colour of a page is its index modulo their
+/// number.
 #[derive(Default)]
 pub struct ZeroPages {
     /// Empty for a single colour, which is [`ZERO_PAGE`]; a power of two of pages otherwise.

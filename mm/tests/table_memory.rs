@@ -1,4 +1,5 @@
-//! Table memory: bounded, and spent so that an operation fails before it changes anything, or not at all.
+//! Table memory: bounded, and spent so that an operation fails before it changes anything, or not
+//! at all.
 
 // The helpers of tests count as tests here.
 #![allow(clippy::unwrap_used)]

@@ -1,5 +1,6 @@
-//! Pool and tables used by many threads at once. Each thread knows what its pages must hold, so a frame
-//! that two of them got, or that was reused while somebody still read it, shows as a wrong byte.
+//! Pool and tables used by many threads at once. Each thread knows what its pages must hold, so a
+//! frame that two of them got, or that was reused while somebody still read it, shows as a wrong
+//! byte.
 
 // The helpers of tests count as tests here.
 #![allow(clippy::unwrap_used)]
@@ -36,7 +37,8 @@ fn read_stamp(page: &Page) -> u64 {
     u64::from_le_bytes(page[..8].try_into().unwrap())
 }
 
-/// Takes and gives back single frames and runs in any order, in a pool that is always close to exhausted.
+/// Takes and gives back single frames and runs in any order, in a pool that is always close to
+/// exhausted.
 fn churn(pool: &Arc<FramePool>, thread: u64) {
     let mut random = Random(thread);
     let mut held: Vec<(FrameMut, u64)> = Vec::new();
@@ -111,7 +113,8 @@ fn shared_frames_are_never_written() {
     assert_eq!(pool.free_frames(), pool.frames());
 }
 
-/// Writes a live table behind its lock, as a page cache does: in place where it may, else into a new frame.
+/// Writes a live table behind its lock, as a page cache does: in place where it may, else into a
+/// new frame.
 fn write_live(
     live: &RwLock<PageTable>,
     pool: &Arc<FramePool>,
@@ -164,7 +167,8 @@ fn forks_stand_still_while_the_live_table_is_written() {
                 for _ in 0..300 {
                     let mut frozen = live.read().unwrap().fork();
                     check_frozen(&frozen);
-                    // A fork may be changed too, while others read and write what it shares with them.
+                    // A fork may be changed too, while others read and write what it shares with
+                    // them.
                     let first = frozen.next_present(thread * 300).unwrap_or(0);
                     frozen.remove_range(first..first + 100, |_, _| ()).unwrap();
                     check_frozen(&frozen);

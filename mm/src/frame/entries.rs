@@ -6,8 +6,8 @@ use super::{Frame, FrameNumber, FramePool, FrameRef};
 use crate::table::entry::{Content, ContentRef, Entry, EntryMark, Kind, Word};
 use crate::{Page, TableError};
 
-/// A vector of table entries, each one word. An entry that names a frame stands for one count of it, so a clone of
-/// the vector counts all its frames and dropping it gives up all of them.
+/// A vector of table entries, each one word. An entry that names a frame stands for one count of
+/// it, so a clone of the vector counts all its frames and dropping it gives up all of them.
 pub(crate) struct Entries {
     pool: Arc<FramePool>,
     words: Vec<Word>,
@@ -51,8 +51,9 @@ impl Entries {
             Kind::HoleZero => ContentRef::HoleZero,
             Kind::DedupZero => ContentRef::DedupZero,
             Kind::Frame => {
-                // SAFETY: the word stands for a count, which stays while the entries are borrowed; a `&mut Page` of it
-                // is only given out by `page_mut` under a mutable borrow of the entries.
+                // SAFETY: the word stands for a count, which stays while the entries are borrowed;
+                // a `&mut Page` of it is only given out by `page_mut` under a mutable borrow of the
+                // entries.
                 ContentRef::Frame(unsafe {
                     FrameRef::from_borrow(&self.pool, FrameNumber(word.frame()))
                 })
@@ -68,8 +69,8 @@ impl Entries {
         if word.kind() != Kind::Frame || !self.pool.is_alone(number) {
             return None;
         }
-        // SAFETY: the word stands for the only count, so no other holder has a `&Page`; the entries are borrowed
-        // mutably, so no borrow or count is made of it through them meanwhile.
+        // SAFETY: the word stands for the only count, so no other holder has a `&Page`; the entries
+        // are borrowed mutably, so no borrow or count is made of it through them meanwhile.
         Some(unsafe { &mut *self.pool.address(number) })
     }
 
@@ -79,7 +80,7 @@ impl Entries {
         slot: usize,
         entry: Entry,
     ) -> Result<Option<Entry>, TableError> {
-        let word = self.into_word(entry)?;
+        let word = self.word_for(entry)?;
         Ok(self.exchange(slot, word))
     }
 
@@ -99,13 +100,13 @@ impl Entries {
     fn exchange(&mut self, slot: usize, word: Word) -> Option<Entry> {
         self.grow(slot + 1);
         let before = std::mem::replace(&mut self.words[slot], word);
-        // SAFETY: `before` is no longer in the vector, so its count, if it stands for one, is ours to give.
+        // SAFETY: `before` is no longer in the vector, so its count, if it stands for one, is ours
+        // to give.
         unsafe { own(&self.pool, before) }
     }
 
     /// The word of an entry; if it names a frame, the word stands for its count from now on.
-    #[allow(clippy::wrong_self_convention)]
-    fn into_word(&self, Entry { content, mark }: Entry) -> Result<Word, TableError> {
+    fn word_for(&self, Entry { content, mark }: Entry) -> Result<Word, TableError> {
         match content {
             Content::HoleZero => Ok(Word::new(Kind::HoleZero, 0, mark)),
             Content::DedupZero => Ok(Word::new(Kind::DedupZero, 0, mark)),
@@ -118,7 +119,8 @@ impl Entries {
 impl Clone for Entries {
     fn clone(&self) -> Self {
         for word in self.words.iter().filter(|word| word.kind() == Kind::Frame) {
-            // SAFETY: the word stands for a count of the frame; the clone's word will stand for the new one.
+            // SAFETY: the word stands for a count of the frame; the clone's word will stand for the
+            // new one.
             unsafe { self.pool.retain(FrameNumber(word.frame())) }
         }
         Self { pool: Arc::clone(&self.pool), words: self.words.clone() }
@@ -138,7 +140,8 @@ impl Drop for Entries {
 ///
 /// # Safety
 ///
-/// If the word names a frame, it is of this pool and the caller holds the count that the word stands for.
+/// If the word names a frame, it is of this pool and the caller holds the count that the word
+/// stands for.
 unsafe fn own(pool: &Arc<FramePool>, word: Word) -> Option<Entry> {
     let content = match word.kind() {
         Kind::Empty => return None,

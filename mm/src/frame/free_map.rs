@@ -1,15 +1,18 @@
 //! Which frames are free: a bitmap that many threads change at once without a lock.
 //!
-//! Three parts, changed in this order when a frame is freed, and in the reverse order when one is taken:
+//! Three parts, changed in this order when a frame is freed, and in the reverse order when one is
+//! taken:
 //!
-//! 1. `words`, one bit a frame, set while it is free. The bit decides: whoever clears it has the frame.
-//! 2. `summary`, one bit a word, set while the word may have a bit set. A hint that never stays wrong:
-//!    see [`FreeMap::word_emptied`].
-//! 3. `free`, the number of frames that may still be promised. A taker first takes its promise from here, so once it
-//!    has it there is a bit set for it somewhere, and the search cannot fail but only be raced.
+//! 1. `words`, one bit a frame, set while it is free. The bit decides: whoever clears it has the
+//!    frame.
+//! 2. `summary`, one bit a word, set while the word may have a bit set. A hint that never stays
+//!    wrong: see [`FreeMap::word_emptied`].
+//! 3. `free`, the number of frames that may still be promised. A taker first takes its promise from
+//!    here, so once it has it there is a bit set for it somewhere, and the search cannot fail but
+//!    only be raced.
 //!
-//! Threads start their search where they last freed something: the frames there are warm in the cache
-//! and already backed by memory, and different threads stay out of each other's words.
+//! Threads start their search where they last freed something: the frames there are warm in the
+//! cache and already backed by memory, and different threads stay out of each other's words.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -59,7 +62,8 @@ impl FreeMap {
         Some(taken.start)
     }
 
-    /// Takes up to `wanted` frames that lie side by side; fewer if that is what can be had, none only if none is free.
+    /// Takes up to `wanted` frames that lie side by side; fewer if that is what can be had, none
+    /// only if none is free.
     pub(super) fn take_run(&self, wanted: usize) -> Range<usize> {
         let hint = &self.hints[shard()];
         let (word, length) = self.find_run(hint.load(Ordering::Relaxed), wanted.min(WORD_FRAMES));
@@ -90,7 +94,8 @@ impl FreeMap {
     pub(super) fn give_back(&self, frames: Range<usize>) {
         let word = frames.start / WORD_FRAMES;
         let mask = run_mask(frames.start % WORD_FRAMES, frames.len());
-        // Release: what the last user of the frames read or wrote comes before the next one's writes.
+        // Release: what the last user of the frames read or wrote comes before the next one's
+        // writes.
         let before = self.words[word].fetch_or(mask, Ordering::AcqRel);
         debug_assert_eq!(before & mask, 0, "frames {frames:?} were free already");
         if before == 0 {
@@ -100,7 +105,8 @@ impl FreeMap {
         self.free.fetch_add(frames.len(), Ordering::Release);
     }
 
-    /// Takes the promise of up to `wanted` frames; says how many it got. Who takes more than it uses must give them back at once.
+    /// Takes the promise of up to `wanted` frames; says how many it got. Who takes more than it
+    /// uses must give them back at once.
     fn promise(&self, wanted: usize) -> usize {
         let taken = self.free.fetch_update(Ordering::Acquire, Ordering::Relaxed, |free| {
             (free > 0).then(|| free - free.min(wanted))
@@ -108,8 +114,8 @@ impl FreeMap {
         taken.map_or(0, |free| free.min(wanted))
     }
 
-    /// Tries `claim` on words that may have something free, from `start` on and around, until it has
-    /// something. Only for those who hold a promise: else it need not end.
+    /// Tries `claim` on words that may have something free, from `start` on and around, until it
+    /// has something. Only for those who hold a promise: else it need not end.
     fn search<T>(&self, start: usize, claim: impl Fn(&Self, usize) -> Option<T>) -> T {
         let backoff = Backoff::new();
         loop {
@@ -138,7 +144,8 @@ impl FreeMap {
         })
     }
 
-    /// A word with `wanted` frames side by side, or the one with the longest run among those looked at; and how long.
+    /// A word with `wanted` frames side by side, or the one with the longest run among those looked
+    /// at; and how long.
     fn find_run(&self, start: usize, wanted: usize) -> (usize, usize) {
         let mut best = (start, 0);
         for word in self.hinted_words(start).take(RUN_PROBES) {
@@ -184,11 +191,13 @@ impl FreeMap {
         None
     }
 
-    /// Clears the summary bit of a word that was just emptied, unless somebody freed a frame of it meanwhile.
+    /// Clears the summary bit of a word that was just emptied, unless somebody freed a frame of it
+    /// meanwhile.
     ///
-    /// The bit cannot be lost: who makes a word non-empty sets the summary bit after it. If that set comes
-    /// after the clear here, it stands. If it comes before, the clear reads from it (or from a later
-    /// change of the same summary word), so the load below sees the freed frame and sets the bit again.
+    /// The bit cannot be lost: who makes a word non-empty sets the summary bit after it. If that
+    /// set comes after the clear here, it stands. If it comes before, the clear reads from it (or
+    /// from a later change of the same summary word), so the load below sees the freed frame and
+    /// sets the bit again.
     fn word_emptied(&self, word: usize) {
         let (at, mask) = (word / WORD_FRAMES, 1 << (word % WORD_FRAMES));
         self.summary[at].fetch_and(!mask, Ordering::AcqRel);
@@ -298,5 +307,26 @@ mod tests {
         }
         assert_eq!(map.take_run(30).len(), 9);
         assert_eq!(map.take_run(4).len(), 4);
+    }
+
+    /// Two threads empty and refill the same word all the time; if the summary ever lost it, a
+    /// search would not end.
+    #[test]
+    fn a_word_that_two_threads_empty_is_not_lost() {
+        let map = FreeMap::new(WORD_FRAMES);
+        assert_eq!(map.take_run(WORD_FRAMES - 2).len(), WORD_FRAMES - 2);
+        let start = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    start.wait();
+                    for _ in 0..3_000_000 {
+                        let frame = map.take().unwrap();
+                        map.give_back(frame..frame + 1);
+                    }
+                });
+            }
+        });
+        assert_eq!(map.free(), 2);
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::{FrameMetadata, FrameNumber, FramePool};
 use crate::Page;
 
-/// A counted, shared handle to a frame. Reads as its page; can be written only while it is the only one.
+/// A counted, shared handle to a frame. Reads as its page; can be written only while it is the only
+/// one.
 pub struct Frame {
     pool: Arc<FramePool>,
     number: FrameNumber,
@@ -26,7 +27,8 @@ impl Frame {
     /// Takes the count out of the handle: whoever gets the number holds it.
     pub(super) fn into_count(self) -> FrameNumber {
         let frame = ManuallyDrop::new(self);
-        // SAFETY: the handle is never used or dropped again, so the pool is moved out of it once only.
+        // SAFETY: the handle is never used or dropped again, so the pool is moved out of it once
+        // only.
         drop(unsafe { std::ptr::read(&frame.pool) });
         frame.number
     }
@@ -144,7 +146,8 @@ impl From<FrameMut> for Frame {
     }
 }
 
-/// A frame borrowed from somebody who holds a count of it: costs nothing to copy, and reads as its page.
+/// A frame borrowed from somebody who holds a count of it: costs nothing to copy, and reads as its
+/// page.
 #[derive(Clone, Copy)]
 pub struct FrameRef<'a> {
     pool: &'a Arc<FramePool>,
@@ -156,15 +159,16 @@ impl<'a> FrameRef<'a> {
     ///
     /// # Safety
     ///
-    /// The frame is of this pool, and for `'a` somebody holds a count of it and gives nobody a `&mut Page` of it.
+    /// The frame is of this pool, and for `'a` somebody holds a count of it and gives nobody a
+    /// `&mut Page` of it.
     pub(super) unsafe fn from_borrow(pool: &'a Arc<FramePool>, number: FrameNumber) -> Self {
         Self { pool, number }
     }
 
     /// The page, for as long as the holder of the count is borrowed.
     pub fn page(self) -> &'a Page {
-        // SAFETY: for `'a` a count is held and nobody gets a `&mut Page`: the promise of `from_borrow`,
-        // or the borrow of a `Frame`.
+        // SAFETY: for `'a` a count is held and nobody gets a `&mut Page`: the promise of
+        // `from_borrow`, or the borrow of a `Frame`.
         unsafe { &*self.pool.address(self.number) }
     }
 
@@ -180,7 +184,8 @@ impl<'a> FrameRef<'a> {
 
     /// A counted handle to the frame, which may outlive this borrow.
     pub fn to_frame(self) -> Frame {
-        // SAFETY: a count is held for the borrow, so the frame is in use; the new count goes into the handle.
+        // SAFETY: a count is held for the borrow, so the frame is in use; the new count goes into
+        // the handle.
         unsafe {
             self.pool.retain(self.number);
             Frame::from_count(Arc::clone(self.pool), self.number)

@@ -7,12 +7,13 @@ use zerocopy::FromZeros;
 /// Set in `flags` when the frame was used since the last look of an evictor.
 const REFERENCED: u32 = 1;
 
-/// What is known of a frame besides its bytes: a reference count that belongs to the pool, and words that
-/// belong to whoever allocated the frame.
+/// What is known of a frame besides its bytes: a reference count that belongs to the pool, and
+/// words that belong to whoever allocated the frame.
 ///
-/// The owner's words are hints: they are atomics that anybody may read at any time, without holding a
-/// reference to the frame, so that an evictor can walk the pool. A reader must therefore confirm under the
-/// owner's lock what they say. They order nothing (`Relaxed`), and are zero in a newly allocated frame.
+/// The owner's words are hints: they are atomics that anybody may read at any time, without holding
+/// a reference to the frame, so that an evictor can walk the pool. A reader must therefore confirm
+/// under the owner's lock what they say. They order nothing (`Relaxed`), and are zero in a newly
+/// allocated frame.
 #[derive(Debug, FromZeros)]
 #[repr(C)]
 pub struct FrameMetadata {
@@ -51,7 +52,8 @@ impl FrameMetadata {
         self.version.store(version, Ordering::Relaxed);
     }
 
-    /// Notes that the frame was used. Writes only if that was not noted yet, to leave the cache line shared.
+    /// Notes that the frame was used. Writes only if that was not noted yet, to leave the cache
+    /// line shared.
     pub fn mark_referenced(&self) {
         if !self.is_referenced() {
             self.flags.fetch_or(REFERENCED, Ordering::Relaxed);

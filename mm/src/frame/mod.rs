@@ -3,16 +3,18 @@
 //! This is the only module of the crate with `unsafe` code. What makes it sound, in one place:
 //!
 //! * **Who may read.** A frame with a count above zero belongs to the holders of its count. Each
-//!   [`Frame`], [`FrameMut`], frame of a [`FrameRun`] and frame entry of an [`Entries`] stands for exactly
-//!   one count. A `&Page` is only given out under a borrow of one of them, so the frame stays in use.
-//! * **Who may write.** A `&mut Page` is only given out under a *mutable* borrow of a holder that has the *only*
-//!   count. Nobody else then holds a count, so nobody else has a `&Page`; and a second count can only be made from
-//!   the holder, which is borrowed. An `Entries` that two tables share is never borrowed mutably: it lies in
-//!   an `Arc`.
-//! * **Order.** Giving up a count is a release; finding oneself alone, or freeing the frame, is an acquire. So all
-//!   accesses of former holders come before the writes of the one who is left, or of the next one to allocate the frame.
-//! * **The memory** is one mapping of a memfd that nobody else knows and that is sealed against shrinking. It
-//!   lives as long as the pool, and each holder keeps the pool alive.
+//!   [`Frame`], [`FrameMut`], frame of a [`FrameRun`] and frame entry of an [`Entries`] stands for
+//!   exactly one count. A `&Page` is only given out under a borrow of one of them, so the frame
+//!   stays in use.
+//! * **Who may write.** A `&mut Page` is only given out under a *mutable* borrow of a holder that
+//!   has the *only* count. Nobody else then holds a count, so nobody else has a `&Page`; and a
+//!   second count can only be made from the holder, which is borrowed. An `Entries` that two tables
+//!   share is never borrowed mutably: it lies in an `Arc`.
+//! * **Order.** Giving up a count is a release; finding oneself alone, or freeing the frame, is an
+//!   acquire. So all accesses of former holders come before the writes of the one who is left, or
+//!   of the next one to allocate the frame.
+//! * **The memory** is one mapping of a memfd that nobody else knows and that is sealed against
+//!   shrinking. It lives as long as the pool, and each holder keeps the pool alive.
 
 mod entries;
 mod free_map;

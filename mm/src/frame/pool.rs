@@ -32,13 +32,15 @@ impl FrameNumber {
 /// How to make a [`FramePool`].
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
-    /// Memory for frames, in bytes; rounded down to whole frames. It is backed when it is first touched.
+    /// Memory for frames, in bytes; rounded down to whole frames. It is backed when it is first
+    /// touched.
     pub bytes: u64,
     /// Free frames below which evictors should start; by default a sixteenth of the pool.
     pub low_watermark_frames: usize,
     /// Free frames at which they may stop; by default an eighth of the pool.
     pub high_watermark_frames: usize,
-    /// Memory that the page tables over the pool may use, in bytes; by default half of the pool, and 16 MiB at least.
+    /// Memory that the page tables over the pool may use, in bytes; by default half of the pool,
+    /// and 16 MiB at least.
     pub table_bytes: usize,
 }
 
@@ -115,7 +117,8 @@ impl FramePool {
         }))
     }
 
-    /// Takes a frame. Its bytes are whatever its last user left: fill all of it before anybody sees it.
+    /// Takes a frame. Its bytes are whatever its last user left: fill all of it before anybody sees
+    /// it.
     pub fn allocate(self: &Arc<Self>) -> Result<FrameMut, PoolError> {
         let taken = self.free.take().ok_or_else(|| self.report_exhausted())?;
         let number = self.hand_out(taken);
@@ -138,8 +141,8 @@ impl FramePool {
         Ok(frame)
     }
 
-    /// Takes up to `wanted` frames that lie side by side in memory, with the bytes their last users left. Fewer if
-    /// that is what can be had; never more than [`FrameRun::MAX_FRAMES`].
+    /// Takes up to `wanted` frames that lie side by side in memory, with the bytes their last users
+    /// left. Fewer if that is what can be had; never more than [`FrameRun::MAX_FRAMES`].
     pub fn allocate_run(self: &Arc<Self>, wanted: usize) -> Result<FrameRun, PoolError> {
         self.run_of(self.free.take_run(wanted.max(1))).ok_or_else(|| self.report_exhausted())
     }
@@ -172,7 +175,8 @@ impl FramePool {
         self.high_watermark_frames.saturating_sub(self.free_frames())
     }
 
-    /// What the pool knows of that frame, in use or not; `None` beyond the last. For evictors that walk the pool.
+    /// What the pool knows of that frame, in use or not; `None` beyond the last. For evictors that
+    /// walk the pool.
     pub fn metadata(&self, frame: usize) -> Option<&FrameMetadata> {
         self.metadata.get(frame)
     }
@@ -194,11 +198,13 @@ impl FramePool {
         &self.tables
     }
 
-    /// Gives the memory behind frames that are free back to the system, and says how many frames that were.
+    /// Gives the memory behind frames that are free back to the system, and says how many frames
+    /// that were.
     pub fn release_free_memory(self: &Arc<Self>) -> Result<usize, PoolError> {
         let mut released = 0;
         for word in 0..self.free.words() {
-            // All runs of the word are held until none is left, or the first one would be found again.
+            // All runs of the word are held until none is left, or the first one would be found
+            // again.
             let mut runs = Vec::new();
             while let Some(run) = self.run_of(self.free.take_run_of(word)) {
                 runs.push(run);
@@ -209,7 +215,8 @@ impl FramePool {
         Ok(released)
     }
 
-    /// Drops the memory behind a run, which is borrowed so that nobody reads it meanwhile; it reads as zeros from then on.
+    /// Drops the memory behind a run, which is borrowed so that nobody reads it meanwhile; it reads
+    /// as zeros from then on.
     fn punch(&self, run: &mut FrameRun) -> Result<(), PoolError> {
         use rustix::fs::FallocateFlags as Flags;
         let offset = (run.first().as_usize() * PAGE_SIZE) as u64;
@@ -220,7 +227,8 @@ impl FramePool {
 
     /// Address of the frame's bytes.
     pub(super) fn address(&self, number: FrameNumber) -> *mut Page {
-        // In bounds: a number is only made from an index the free map gave out, so it is below `frames`.
+        // In bounds: a number is only made from an index the free map gave out, so it is below
+        // `frames`.
         self.memory.as_mut_ptr().cast::<Page>().wrapping_add(number.as_usize())
     }
 
@@ -233,8 +241,8 @@ impl FramePool {
     ///
     /// # Safety
     ///
-    /// The caller holds a count of the frame, or borrows it from somebody who does; and it makes sure that
-    /// the new count is given up through [`release`](Self::release) at most once.
+    /// The caller holds a count of the frame, or borrows it from somebody who does; and it makes
+    /// sure that the new count is given up through [`release`](Self::release) at most once.
     pub(super) unsafe fn retain(&self, number: FrameNumber) {
         let before = self.words(number).count.fetch_add(1, Ordering::Relaxed);
         if before > MAX_REFERENCES {

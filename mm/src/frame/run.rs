@@ -7,8 +7,8 @@ use super::free_map::WORD_FRAMES;
 use super::{Frame, FrameMut, FrameNumber, FramePool};
 use crate::Page;
 
-/// The only handle to a run of frames that lie side by side: reads and writes as a slice of pages, to be
-/// filled by one read. As an iterator it gives out its frames one by one, from the first.
+/// The only handle to a run of frames that lie side by side: reads and writes as a slice of pages,
+/// to be filled by one read. As an iterator it gives out its frames one by one, from the first.
 #[derive(Debug)]
 pub struct FrameRun {
     pool: Arc<FramePool>,
@@ -24,7 +24,8 @@ impl FrameRun {
     ///
     /// # Safety
     ///
-    /// The `count` frames from `first` on are of this pool and have one count each, which the caller gives to the run.
+    /// The `count` frames from `first` on are of this pool and have one count each, which the
+    /// caller gives to the run.
     pub(super) unsafe fn from_counts(
         pool: Arc<FramePool>,
         first: FrameNumber,
@@ -43,8 +44,8 @@ impl Deref for FrameRun {
     type Target = [Page];
 
     fn deref(&self) -> &[Page] {
-        // SAFETY: the frames lie side by side within the mapping, and the run has the only count of each while it
-        // is borrowed, so nobody writes them.
+        // SAFETY: the frames lie side by side within the mapping, and the run has the only count of
+        // each while it is borrowed, so nobody writes them.
         unsafe { std::slice::from_raw_parts(self.pool.address(self.first), self.count) }
     }
 }

@@ -1,4 +1,5 @@
-//! Changing one entry: down to its leaf, breaking what is shared on the way, and up again to keep the sums.
+//! Changing one entry: down to its leaf, breaking what is shared on the way, and up again to keep
+//! the sums.
 
 use std::sync::Arc;
 
@@ -86,7 +87,8 @@ impl<'a> SlotMut<'a> {
     }
 }
 
-/// Changes the entry of an index with `change`, which sees a slot that no other table shares. The funds must cover the path.
+/// Changes the entry of an index with `change`, which sees a slot that no other table shares. The
+/// funds must cover the path.
 pub(super) fn edit<R>(
     node: &mut Node,
     level: u8,

@@ -14,7 +14,8 @@ pub enum Content {
     DedupZero,
 }
 
-/// Bits of an entry that are the owner's: they are stored with the entry, and mean nothing to the table.
+/// Bits of an entry that are the owner's: they are stored with the entry, and mean nothing to the
+/// table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct EntryMark {
     flags: u8,
@@ -172,8 +173,9 @@ pub(crate) enum Kind {
     DedupZero,
 }
 
-/// An entry as a leaf stores it, in 64 bits: bits 0 and 1 the kind, 2 to 7 flags, 8 to 31 the stamp, 32 to 63 the number of
-/// the frame. Only [`Entries`](crate::frame::Entries) knows which words stand for a count.
+/// An entry as a leaf stores it, in 64 bits: bits 0 and 1 the kind, 2 to 7 flags, 8 to 31 the
+/// stamp, 32 to 63 the number of the frame. Only [`Entries`](crate::frame::Entries) knows which
+/// words stand for a count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Word(u64);
 

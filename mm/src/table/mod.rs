@@ -1,28 +1,30 @@
 //! The page table: which page of a file or an address space is where, copied on write.
 //!
-//! A radix tree with [`SLOTS`] entries a node that grows in height as needed, up to [`MAX_PAGES`]. Besides its
-//! entry a page has [tags](Tag), which each node sums up for what lies below it.
+//! A radix tree with [`SLOTS`] entries a node that grows in height as needed, up to [`MAX_PAGES`].
+//! Besides its entry a page has [tags](Tag), which each node sums up for what lies below it.
 //!
 //! # Sharing
 //!
-//! [`PageTable::fork`] shares the root, whatever the size. From then on both tables see the same nodes. The first
-//! change through either copies the nodes on the way to the entry, and nothing else. There is no way to a node that can be
-//! changed but through the function that does this, so no walker can forget it.
-//! Reference counts of frames count *leaves*, not tables: a fork counts nothing, and when a leaf is copied its frames are counted.
-//! So a frame that two tables see through a leaf they share has one reference, and it cannot be written through either of
-//! them, because neither can have that leaf to itself.
+//! [`PageTable::fork`] shares the root, whatever the size. From then on both tables see the same
+//! nodes. The first change through either copies the nodes on the way to the entry, and nothing
+//! else. There is no way to a node that can be changed but through the function that does this, so
+//! no walker can forget it. Reference counts of frames count *leaves*, not tables: a fork counts
+//! nothing, and when a leaf is copied its frames are counted. So a frame that two tables see
+//! through a leaf they share has one reference, and it cannot be written through either of them,
+//! because neither can have that leaf to itself.
 //!
 //! # Memory
 //!
-//! Nodes are paid from the table memory of the pool. Each operation puts aside what it may need before it changes
-//! anything: it fails with the table as it was, or not at all. [`PageTable::reserve`] puts it aside for operations to come.
-//! (Should the heap itself run dry, the process aborts, as it does everywhere in Rust.) Emptied nodes are unlinked at once,
-//! and nodes that hold nothing but the same untagged zeros collapse to a word.
+//! Nodes are paid from the table memory of the pool. Each operation puts aside what it may need
+//! before it changes anything: it fails with the table as it was, or not at all.
+//! [`PageTable::reserve`] puts it aside for operations to come. (Should the heap itself run dry,
+//! the process aborts, as it does everywhere in Rust.) Emptied nodes are unlinked at once, and
+//! nodes that hold nothing but the same untagged zeros collapse to a word.
 //!
 //! # Threads
 //!
-//! A table is plain data: `&PageTable` reads, `&mut PageTable` changes. Forks are independent of each other and
-//! may live in different threads.
+//! A table is plain data: `&PageTable` reads, `&mut PageTable` changes. Forks are independent of
+//! each other and may live in different threads.
 
 mod bitmap;
 #[cfg(test)]
@@ -119,14 +121,15 @@ impl PageTable {
         self.tags(index).contains(tag)
     }
 
-    /// The bytes of a page, to write them in place: if it is in a frame that nobody but this table can see, neither through
-    /// a fork nor through a [`Frame`](crate::Frame). Copies nothing and cannot fail; where it says `None`, put a
-    /// frame of your own with [`insert`](Self::insert).
+    /// The bytes of a page, to write them in place: if it is in a frame that nobody but this table
+    /// can see, neither through a fork nor through a [`Frame`](crate::Frame). Copies nothing and
+    /// cannot fail; where it says `None`, put a frame of your own with [`insert`](Self::insert).
     pub fn page_mut(&mut self, index: u64) -> Option<&mut Page> {
         self.root.as_mut()?.page_mut(index)
     }
 
-    /// Puts an entry for a page and takes out the one that was there, if any. The page keeps its tags.
+    /// Puts an entry for a page and takes out the one that was there, if any. The page keeps its
+    /// tags.
     pub fn insert(
         &mut self,
         index: u64,
@@ -155,7 +158,8 @@ impl PageTable {
         self.edit(index, |slot| slot.take())
     }
 
-    /// Sets and clears tags of a page; a page without an entry has none. Says which tags the page had.
+    /// Sets and clears tags of a page; a page without an entry has none. Says which tags the page
+    /// had.
     pub fn change_tags(
         &mut self,
         index: u64,
@@ -190,8 +194,8 @@ impl PageTable {
         }
     }
 
-    /// Makes a page that is in a frame full of zeros a [`Content::DedupZero`], with the same tags and mark. Says whether
-    /// it did.
+    /// Makes a page that is in a frame full of zeros a [`Content::DedupZero`], with the same tags
+    /// and mark. Says whether it did.
     pub fn dedup_zero(&mut self, index: u64) -> Result<bool, TableError> {
         let Some(entry) = self.get(index) else {
             return Ok(false);

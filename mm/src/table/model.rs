@@ -68,9 +68,11 @@ fn step() -> impl Strategy<Value = Step> {
     let t = any::<u8>;
     prop_oneof![
         8 => (t(), index(), 0..3_u8).prop_map(|(t, i, fill)| InsertFrame(t, i, fill)),
-        3 => (t(), index(), any::<bool>(), 0..2_u8).prop_map(|(t, i, d, m)| InsertZeros(t, i, d, m)),
+        3 => (t(), index(), any::<bool>(), 0..2_u8)
+            .prop_map(|(t, i, dedup, mark)| InsertZeros(t, i, dedup, mark)),
         3 => (t(), index(), 0..8_u8).prop_map(|(t, i, tags)| InsertTagged(t, i, tags)),
-        1 => (t(), 0..1600_u64, 1..1100_u64, any::<bool>()).prop_map(|(t, i, n, d)| FillZeros(t, i, n, d)),
+        1 => (t(), 0..1600_u64, 1..1100_u64, any::<bool>())
+            .prop_map(|(t, i, count, dedup)| FillZeros(t, i, count, dedup)),
         4 => (t(), index()).prop_map(|(t, i)| Remove(t, i)),
         2 => (t(), index(), length()).prop_map(|(t, i, n)| RemoveRange(t, i, n)),
         6 => (t(), index(), 0..8_u8, 0..8_u8).prop_map(|(t, i, s, c)| ChangeTags(t, i, s, c)),
@@ -111,23 +113,14 @@ impl World {
     /// Does a step to a table and to its model, and compares what both say of it.
     fn apply(&mut self, step: &Step) {
         match *step {
-            Step::InsertFrame(table, index, fill) => {
-                let mut frame = self.pool.allocate().unwrap();
-                frame.fill(fill);
-                let bytes = Bytes::Frame { number: frame.number(), fill };
-                self.insert(table, index, Entry::from(frame), bytes);
-            }
+            Step::InsertFrame(table, index, fill) => self.insert_frame(table, index, fill),
             Step::InsertZeros(table, index, dedup, mark) => {
                 let (content, bytes) = zeros(dedup);
                 let entry = Entry::new(content).with_mark(EntryMark::new(mark, mark.into()));
                 self.insert(table, index, entry, bytes);
             }
             Step::InsertTagged(table, index, tags) => {
-                let (table, model) = self.pick(table);
-                let tags = tag_set(tags);
-                table.insert_tagged(index, Content::DedupZero, tags).unwrap();
-                let mark = EntryMark::default();
-                model.insert(index, Expected { bytes: Bytes::Dedup, mark, tags });
+                self.insert_tagged(table, index, tag_set(tags));
             }
             Step::FillZeros(table, first, count, dedup) => {
                 for index in first..first + count {
@@ -145,14 +138,7 @@ impl World {
                 remove_range(table, model, first..first.saturating_add(count));
             }
             Step::ChangeTags(table, index, set, clear) => {
-                let (table, model) = self.pick(table);
-                let (set, clear) = (tag_set(set), tag_set(clear));
-                let before = table.change_tags(index, set, clear).unwrap();
-                let expected = model.get_mut(&index);
-                assert_eq!(before, expected.as_ref().map_or(TagSet::EMPTY, |page| page.tags));
-                if let Some(page) = expected {
-                    page.tags = (page.tags - clear) | set;
-                }
+                self.change_tags(table, index, tag_set(set), tag_set(clear));
             }
             Step::SetMark(table, index, mark) => {
                 let mark = EntryMark::new(mark, u64::from(mark) << 16);
@@ -161,35 +147,65 @@ impl World {
                 model.entry(index).and_modify(|page| page.mark = mark);
             }
             Step::WriteInPlace(table, index, fill) => self.write_in_place(table, index, fill),
-            Step::DedupZero(table, index) => {
-                let (table, model) = self.pick(table);
-                let was = model.get_mut(&index);
-                let due = was.filter(|page| matches!(page.bytes, Bytes::Frame { fill: 0, .. }));
-                assert_eq!(table.dedup_zero(index).unwrap(), due.is_some());
-                if let Some(page) = due {
-                    page.bytes = Bytes::Dedup;
-                }
-            }
+            Step::DedupZero(table, index) => self.dedup_zero(table, index),
             Step::Reserve(table, first, count) => {
                 let end = (first + count).min(MAX_PAGES);
-                let (table, _) = self.pick(table);
-                table.reserve(first..end).unwrap();
+                self.pick(table).0.reserve(first..end).unwrap();
             }
-            Step::Fork(table) => {
-                let (table, model) = self.pick(table);
-                let fork = (table.fork(), model.clone());
-                self.tables.push(fork);
-            }
-            Step::Drop(table) if self.tables.len() > 1 => {
-                let at = usize::from(table) % self.tables.len();
-                self.tables.swap_remove(at);
-            }
-            Step::Drop(_) => {}
+            Step::Fork(table) => self.fork(table),
+            Step::Drop(table) => self.drop_one(table),
             Step::Clear(table) => {
                 let (table, model) = self.pick(table);
                 table.clear();
                 model.clear();
             }
+        }
+    }
+
+    fn fork(&mut self, table: u8) {
+        let (table, model) = self.pick(table);
+        let fork = (table.fork(), model.clone());
+        self.tables.push(fork);
+    }
+
+    fn drop_one(&mut self, table: u8) {
+        if self.tables.len() > 1 {
+            let at = usize::from(table) % self.tables.len();
+            self.tables.swap_remove(at);
+        }
+    }
+
+    fn insert_frame(&mut self, table: u8, index: u64, fill: u8) {
+        let mut frame = self.pool.allocate().unwrap();
+        frame.fill(fill);
+        let bytes = Bytes::Frame { number: frame.number(), fill };
+        self.insert(table, index, Entry::from(frame), bytes);
+    }
+
+    fn insert_tagged(&mut self, table: u8, index: u64, tags: TagSet) {
+        let (table, model) = self.pick(table);
+        table.insert_tagged(index, Content::DedupZero, tags).unwrap();
+        let mark = EntryMark::default();
+        model.insert(index, Expected { bytes: Bytes::Dedup, mark, tags });
+    }
+
+    fn change_tags(&mut self, table: u8, index: u64, set: TagSet, clear: TagSet) {
+        let (table, model) = self.pick(table);
+        let before = table.change_tags(index, set, clear).unwrap();
+        let expected = model.get_mut(&index);
+        assert_eq!(before, expected.as_ref().map_or(TagSet::EMPTY, |page| page.tags));
+        if let Some(page) = expected {
+            page.tags = (page.tags - clear) | set;
+        }
+    }
+
+    fn dedup_zero(&mut self, table: u8, index: u64) {
+        let (table, model) = self.pick(table);
+        let page = model.get_mut(&index);
+        let due = page.filter(|page| matches!(page.bytes, Bytes::Frame { fill: 0, .. }));
+        assert_eq!(table.dedup_zero(index).unwrap(), due.is_some());
+        if let Some(page) = due {
+            page.bytes = Bytes::Dedup;
         }
     }
 
@@ -225,7 +241,8 @@ impl World {
         }
     }
 
-    /// Checks all tables whole, and that no frame and no byte of table memory is lost or counted twice.
+    /// Checks all tables whole, and that no frame and no byte of table memory is lost or counted
+    /// twice.
     fn check(&self) {
         let (mut frames, mut charges) = (BTreeSet::new(), Charges::new());
         for (table, model) in &self.tables {
@@ -328,7 +345,8 @@ fn compare_searches(table: &PageTable, model: &Model, from: u64) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
 
-    /// Any steps leave tables, models, pool and table memory in agreement; and in the end nothing is left over.
+    /// Any steps leave tables, models, pool and table memory in agreement; and in the end nothing
+    /// is left over.
     #[test]
     fn tables_do_what_the_model_does(
         steps in prop::collection::vec(step(), 1..120),

@@ -1,10 +1,14 @@
 //! Nodes of a page table.
 //!
-//! A node of level 0 is a leaf and holds entries; one of level `l` covers `SLOTS^(l + 1)` pages. Invariants:
+//! A node of level 0 is a leaf and holds entries; one of level `l` covers `SLOTS^(l + 1)` pages.
+//! Invariants:
 //!
-//! * `counts` is the sum over the entries below; nothing but the root may be empty, and that only inside an operation.
-//! * A tag's bit of a slot is set if and only if the entry has the tag, or some entry below the child has it.
-//! * A node below which every page is the same untagged kind of zeros, with the same mark, is one `Zeros`.
+//! * `counts` is the sum over the entries below; nothing but the root may be empty, and that only
+//!   inside an operation.
+//! * A tag's bit of a slot is set if and only if the entry has the tag, or some entry below the
+//!   child has it.
+//! * A node below which every page is the same untagged kind of zeros, with the same mark, is one
+//!   `Zeros`.
 //! * A node is changed only if it is not shared: see [`unshare`], the only way to a `&mut Node`.
 //! * Slot vectors grow in three steps, so that the table of a small file is small.
 
@@ -179,7 +183,8 @@ impl Node {
         }
     }
 
-    /// Takes note that the child in a slot was changed: its counts, its tags, and whether anything is left of it.
+    /// Takes note that the child in a slot was changed: its counts, its tags, and whether anything
+    /// is left of it.
     pub(super) fn settle(&mut self, slot: usize, before: &TableCounts, after: &TableCounts) {
         self.counts.replace_part(before, after);
         self.note_tags(slot, after);
@@ -249,8 +254,8 @@ impl Node {
     }
 }
 
-/// The node, to change it: after this, no other table shares it. The copy this may take was paid for beforehand,
-/// so it cannot fail.
+/// The node, to change it: after this, no other table shares it. The copy this may take was paid
+/// for beforehand, so it cannot fail.
 pub(super) fn unshare<'a>(node: &'a mut Arc<Node>, funds: &mut Funds) -> &'a mut Node {
     if Arc::get_mut(node).is_none() {
         funds.spend(node.charge.bytes());

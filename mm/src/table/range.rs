@@ -1,5 +1,5 @@
-//! Taking out a range of entries. Nodes that lie wholly in the range are let go as they are, shared or not; only those
-//! on its two edges are copied if they are shared.
+//! Taking out a range of entries. Nodes that lie wholly in the range are let go as they are, shared
+//! or not; only those on its two edges are copied if they are shared.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use super::scan::Query;
 use super::{EntryRef, PageTable, Root, SLOTS, TableCounts, slot_of, span};
 use crate::TableError;
 
-/// Told of each entry that is taken out: the pages it is for (one, or a whole range of the same zeros) and what it was.
+/// Told of each entry that is taken out: the pages it is for (one, or a whole range of the same
+/// zeros) and what it was.
 type Visitor<'a> = dyn FnMut(Range<u64>, EntryRef<'_>) + 'a;
 
 impl PageTable {
-    /// Takes out the entries of a range, and says how many these were. `visit` is told of each before it goes, in order; a range of
-    /// equal zeros it may be told at once.
+    /// Takes out the entries of a range, and says how many these were. `visit` is told of each
+    /// before it goes, in order; a range of equal zeros it may be told at once.
     pub fn remove_range(
         &mut self,
         pages: Range<u64>,

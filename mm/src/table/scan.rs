@@ -1,4 +1,5 @@
-//! Finding pages: the next with an entry, without one, with a tag, without it; and iterators over them.
+//! Finding pages: the next with an entry, without one, with a tag, without it; and iterators over
+//! them.
 
 use std::ops::Range;
 
@@ -21,7 +22,8 @@ impl PageTable {
         self.next(from, Query::Tagged(tag))
     }
 
-    /// The first page from `from` on that does not have the tag, be there an entry or not; [`MAX_PAGES`] if there is none below it.
+    /// The first page from `from` on that does not have the tag, be there an entry or not;
+    /// [`MAX_PAGES`] if there is none below it.
     pub fn next_untagged(&self, from: u64, tag: Tag) -> u64 {
         self.next_without(from, Query::Tagged(tag))
     }
@@ -36,7 +38,8 @@ impl PageTable {
         EntryIter { table: self, query: Query::Tagged(tag), pages }
     }
 
-    /// The runs of consecutive pages in a range that have the tag, in order, each as long as can be.
+    /// The runs of consecutive pages in a range that have the tag, in order, each as long as can
+    /// be.
     pub fn tagged_runs(&self, tag: Tag, pages: Range<u64>) -> TaggedRuns<'_> {
         TaggedRuns { table: self, tag, pages }
     }
@@ -67,7 +70,8 @@ pub(super) enum Query {
 }
 
 impl Query {
-    /// The first page of a node, from `from` on, that has what is looked for. Indexes count from the node's first page.
+    /// The first page of a node, from `from` on, that has what is looked for. Indexes count from
+    /// the node's first page.
     pub(super) fn find(self, node: &Node, level: u8, from: u64) -> Option<u64> {
         let below = span(level) / SLOTS as u64;
         let mut start = from;

@@ -8,13 +8,14 @@ use super::{EntryRef, MAX_PAGES, PageTable, Root, slot_of, span};
 use crate::table_memory::Funds;
 use crate::{FramePool, Page, TableError};
 
-/// What an operation can cost at worst for each level of its way: a node that is new or copied or split, the
-/// node of zeros it is split into, and the nodes it takes to make the tree higher.
+/// What an operation can cost at worst for each level of its way: a node that is new or copied or
+/// split, the node of zeros it is split into, and the nodes it takes to make the tree higher.
 const LEVEL_BYTES: usize = 2 * FULL_NODE_BYTES;
 
 impl PageTable {
-    /// Puts aside the node memory that it takes at worst to store, tag or remove each page of the range once, so
-    /// that none of these can fail for want of it; until [`unreserve`](Self::unreserve), or until the table is forked again.
+    /// Puts aside the node memory that it takes at worst to store, tag or remove each page of the
+    /// range once, so that none of these can fail for want of it; until
+    /// [`unreserve`](Self::unreserve), or until the table is forked again.
     pub fn reserve(&mut self, pages: Range<u64>) -> Result<(), TableError> {
         let Some(last) = pages.end.checked_sub(1).filter(|last| *last >= pages.start) else {
             return Ok(());
@@ -58,7 +59,8 @@ impl PageTable {
         level_for(index).max(self.root.as_ref().map_or(0, |root| root.level)) + 1
     }
 
-    /// Runs an operation that costs so many bytes at worst, once they are put aside, and tidies the root up after it.
+    /// Runs an operation that costs so many bytes at worst, once they are put aside, and tidies the
+    /// root up after it.
     pub(super) fn with_funds<R>(
         &mut self,
         bytes: usize,
@@ -110,7 +112,8 @@ impl Root {
         }
     }
 
-    /// Whether an entry can be changed without any new node: the way there is unshared, and has room.
+    /// Whether an entry can be changed without any new node: the way there is unshared, and has
+    /// room.
     pub(super) fn is_ready(&self, index: u64) -> bool {
         if index >= span(self.level) {
             return false;
@@ -118,7 +121,8 @@ impl Root {
         let (mut node, mut level) = (&self.node, self.level);
         loop {
             let slot = slot_of(index, level);
-            // Nobody but its parent can share a node whose parent is not shared, so 1 is no passing state.
+            // Nobody but its parent can share a node whose parent is not shared, so 1 is no passing
+            // state.
             if Arc::strong_count(node) != 1 || slot >= node.room() {
                 return false;
             }

@@ -2,7 +2,8 @@
 
 use std::ops::{BitOr, Sub};
 
-/// A tag of a page. Each node keeps a bitmap a tag, in which a bit says that the page, or some page below, has it.
+/// A tag of a page. Each node keeps a bitmap a tag, in which a bit says that the page, or some page
+/// below, has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tag {
     /// The page was written since it was last made durable.
