@@ -16,7 +16,7 @@ use crate::registry::Registry;
 use crate::wait_queue::Ticket;
 
 /// How long a writer waits for a frame unless told otherwise.
-const DEFAULT_MEMORY_DEADLINE: Duration = Duration::from_secs(30);
+const DEFAULT_MEMORY_DEADLINE: Duration = Duration::from_secs(1);
 /// How often somebody who waits for a frame looks by themselves: frames also become free without writeback.
 const FRAME_POLL: Duration = Duration::from_millis(20);
 /// Pages evicted by each caller who finds memory low, so that nobody pays for all.

@@ -10,6 +10,7 @@
 //! clean pages in turn.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use braidfs_mm::FramePool;
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ use crate::registry::{OwnerId, Registry};
 
 /// Frames the hand passes before it hands in what it collected.
 const STRIDE_FRAMES: usize = 256;
+/// After a sweep that found nothing to evict, optional sweeps pause this many times as long as it took.
+const PAUSE_FACTOR: u32 = 8;
 
 /// The hands of the clock.
 #[derive(Debug, Default)]
@@ -31,6 +34,8 @@ pub(crate) struct Clock {
 struct Hands {
     frame: usize,
     mapping: usize,
+    /// Until when optional sweeps are not worth it.
+    pause_until: Option<Instant>,
 }
 
 impl Clock {
@@ -45,6 +50,9 @@ impl Clock {
     ) -> u64 {
         let hands = if must { Some(self.hands.lock()) } else { self.hands.try_lock() };
         let Some(mut hands) = hands else { return 0 };
+        if !must && hands.is_pausing() {
+            return 0;
+        }
         let evicted = hands.sweep(pool, registry, wanted, false);
         if evicted == 0 && must { hands.sweep(pool, registry, wanted, true) } else { evicted }
     }
@@ -61,8 +69,13 @@ impl Clock {
 }
 
 impl Hands {
+    fn is_pausing(&self) -> bool {
+        self.pause_until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Goes round twice at most: once to take second chances away, once to find what that made cold.
     fn sweep(&mut self, pool: &FramePool, registry: &Registry, wanted: u64, thorough: bool) -> u64 {
+        let started = Instant::now();
         let frames = pool.frames();
         let mut evicted = 0;
         let mut passed = 0;
@@ -72,8 +85,14 @@ impl Hands {
             self.frame = if stride.end == frames { 0 } else { stride.end };
             evicted += evict_cold(pool, registry, stride, thorough);
         }
+        self.pause_until = (evicted == 0).then(|| pause_after(started));
         evicted
     }
+}
+
+fn pause_after(started: Instant) -> Instant {
+    let pause: Duration = started.elapsed().saturating_mul(PAUSE_FACTOR);
+    Instant::now() + pause
 }
 
 /// Evicts the cold pages among some frames.

@@ -122,9 +122,15 @@ impl Pressure {
         }
     }
 
+    /// How many more copies the limit allows.
+    pub(crate) fn frozen_allowance(&self) -> u64 {
+        let frozen = self.frozen_pages.load(Ordering::Relaxed);
+        self.thresholds.frozen.saturating_sub(frozen)
+    }
+
     /// Whether one more forked copy would exceed the limit.
     pub(crate) fn frozen_is_full(&self) -> bool {
-        self.frozen_pages.load(Ordering::Relaxed) >= self.thresholds.frozen
+        self.frozen_allowance() == 0
     }
 
     /// Tells the pacer how fast writeback is: `pages` became durable since `started`.

@@ -111,7 +111,8 @@ impl Mapping {
             return Some(Frozen::shared(mapping, version, page_count, table));
         }
         let mut tally = Tally::default();
-        let entries = writeback::copy_pages(&table, version, &mut tally);
+        let most = self.cache.pressure().frozen_allowance();
+        let entries = writeback::copy_pages(&table, version, most, &mut tally);
         drop(table);
         state.note_copies(version, tally.frozen);
         state.begin_writeback(version, &entries);

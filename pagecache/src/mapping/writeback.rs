@@ -146,15 +146,19 @@ fn unlimited<T>(result: Result<T, TableError>) {
     );
 }
 
-/// Copies the pages of a frozen version, so that the live table keeps the originals to itself. Where there is no memory for a copy, the
-/// page is shared instead and will be forked when it is written.
+/// Copies the pages of a frozen version, so that the live table keeps the originals to itself. Beyond
+/// `most` copies, or without memory for one, a page is shared instead and will be forked when it is
+/// written.
 pub(crate) fn copy_pages(
     table: &PageTable,
     version: Version,
+    most: u64,
     tally: &mut Tally,
 ) -> Vec<FrozenEntry> {
     let copy = |(page, entry): (u64, EntryRef<'_>)| {
-        let Some(original) = entry.frame() else { return FrozenEntry { page, frame: None } };
+        let Some(original) = entry.frame().filter(|_| tally.copies < most) else {
+            return FrozenEntry::of(page, &entry);
+        };
         let Ok(copy) = table.pool().allocate_copy(original.page()) else {
             return FrozenEntry::of(page, &entry);
         };

@@ -116,7 +116,7 @@ impl Disk {
         let content = self.content();
         let stored = content.pages.get(&page)?;
         let hidden = content.hidden.get(&page).is_some_and(|hidden| stored.version <= *hidden);
-        (!hidden).then(|| *stored.bytes)
+        if hidden { None } else { Some(*stored.bytes) }
     }
 
     /// Holds up the next fill.
