@@ -129,7 +129,7 @@ impl PageTable {
     }
 
     /// Puts an entry for a page and takes out the one that was there, if any. The page keeps its
-    /// tags.
+    /// tags. On failure the new entry is dropped.
     pub fn insert(
         &mut self,
         index: u64,
