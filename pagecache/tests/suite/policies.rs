@@ -121,8 +121,8 @@ fn a_copied_page_in_flight_is_not_waited_for_after_a_switch_to_wait() {
     assert_eq!(file.counters().waits, 0);
 }
 
-#[test]
-fn without_memory_for_copies_the_policy_copy_shares_and_forks() {
+/// A file under the policy `Copy` in a pool of 64 frames, of which it has that many dirty.
+fn copied_file(dirty: u64) -> File {
     let cache = PageCache::new(CacheConfig {
         policy: WritebackPolicy::Copy,
         pool_bytes: 64 * PAGE,
@@ -132,12 +132,34 @@ fn without_memory_for_copies_the_policy_copy_shares_and_forks() {
         dedup_zero: true,
     });
     let file = File::over(cache.unwrap(), Disk::default());
-    (0..50).for_each(|page| file.fill_page(page, 1));
+    (0..dirty).for_each(|page| file.fill_page(page, 1));
+    file
+}
+
+#[test]
+fn without_memory_for_copies_the_policy_copy_shares() {
+    let file = copied_file(60);
     let version = file.freeze();
-    assert_eq!(file.counters().bytes_copied, 14 * PAGE);
+    assert_eq!(file.counters().bytes_copied, 4 * PAGE);
     file.fill_page(0, 2);
-    assert_eq!(content_of(&version.frozen), (0..50).map(|page| (page, Some(1))).collect());
+    assert_eq!(content_of(&version.frozen), (0..60).map(|page| (page, Some(1))).collect());
     version.frozen.complete();
+    file.sync();
+    file.assert_settled();
+}
+
+#[test]
+fn beyond_the_limit_of_frozen_copies_the_policy_copy_shares_and_waits() {
+    let file = copied_file(40);
+    let version = file.freeze();
+    assert_eq!(file.counters().bytes_copied, 10 * PAGE);
+    file.fill_page(0, 2);
+    thread::scope(|scope| {
+        let writer = spawn_waiting(scope, &file.cache, || file.fill_page(30, 2));
+        assert_eq!(content_of(&version.frozen), (0..40).map(|page| (page, Some(1))).collect());
+        version.frozen.complete();
+        writer.join().unwrap();
+    });
     file.sync();
     file.assert_settled();
 }
