@@ -63,6 +63,9 @@ pub(crate) struct InodeState {
     record_delta: Option<DeltaNumber>,
     data_delta: Option<DeltaNumber>,
     frozen: Option<FrozenInode>,
+    /// Between [`Self::take_frozen`] and [`Self::note_published`]: the store does not know yet what this
+    /// inode knows.
+    staging: bool,
     staging_map: Option<Arc<RangeMap>>,
     stored: bool,
     removed: bool,
@@ -85,6 +88,7 @@ impl InodeState {
             record_delta: None,
             data_delta: None,
             frozen: None,
+            staging: false,
             staging_map: None,
             stored,
             removed: false,
@@ -124,6 +128,7 @@ impl InodeState {
     /// Takes the frozen state, for staging.
     pub fn take_frozen(&mut self) -> Option<FrozenInode> {
         let mut frozen = self.frozen.take()?;
+        self.staging = true;
         if frozen.data.is_none() && self.record.kind() == FileKind::Regular {
             frozen.record.size = self.staged.size;
             frozen.record.modified = self.staged.modified;
@@ -139,8 +144,9 @@ impl InodeState {
         self.record.blocks = record.blocks;
     }
 
-    /// The delta that was staged is published: the store knows its map now.
+    /// The delta that was staged is published: the store knows its record and map now.
     pub fn note_published(&mut self) {
+        self.staging = false;
         self.staging_map = None;
     }
 
@@ -191,7 +197,7 @@ impl InodeState {
     pub fn is_idle(&self) -> bool {
         !self.is_dirty()
             && self.frozen.is_none()
-            && self.staging_map.is_none()
+            && !self.staging
             && (self.record.links > 0 || self.removed)
     }
 

@@ -234,7 +234,8 @@ impl Volume {
     }
 
     /// Copies `length` bytes from one file to another, or within one; returns how many there were to
-    /// copy. The ranges must not overlap within one file.
+    /// copy: the source's end, as it is at first, ends the range. The ranges must not overlap within
+    /// one file.
     ///
     /// # Errors
     /// `Invalid` for overlapping ranges; those of reading and writing.
@@ -246,6 +247,7 @@ impl Volume {
         to_offset: u64,
         length: u64,
     ) -> FsResult<u64> {
+        let length = length.min(self.getattr(from)?.size.saturating_sub(from_offset));
         let overlap = from_offset.abs_diff(to_offset) < length;
         if from == to && overlap {
             let detail = "the ranges overlap";
