@@ -39,10 +39,12 @@ impl Space {
     fn choose_run(&self, state: &mut State, wanted: u64) -> Option<BlockRun> {
         let cursor = state.cursors.data;
         let bitmaps = &mut state.bitmaps;
-        if wanted < NODE_BLOCKS && self.quads_are_scarce(bitmaps.geometry.block_count) {
-            if let Some(run) = bitmaps.find_in_broken_quads(wanted, cursor) {
-                return Some(run);
-            }
+        let is_small = wanted < NODE_BLOCKS;
+        if is_small
+            && self.quads_are_scarce(bitmaps.geometry.block_count)
+            && let Some(run) = bitmaps.find_in_broken_quads(wanted, cursor)
+        {
+            return Some(run);
         }
         let run = bitmaps.find_run(wanted, cursor)?;
         let needed = bitmaps.quads_under(run);

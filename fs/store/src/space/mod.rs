@@ -42,8 +42,8 @@ mod tests;
 mod unify;
 mod words;
 
-pub use format::{FormattedBitmaps, format_bitmaps};
-pub use manager::{Space, SpaceCounts};
+pub use format::format_bitmaps;
+pub use manager::Space;
 pub use reservation::Reservation;
 pub use run::BlockRun;
 pub use unify::{BitmapUpdate, UnifyTurn};

@@ -126,14 +126,14 @@ impl Space {
         sequence: u64,
     ) -> Vec<(BlockAddress, Vec<u8>)> {
         let slot_of = |index: usize| bitmaps.groups.get(index).map_or(0, |group| group.slot ^ 1);
-        let encode = |(index, bits): (&usize, &Box<Words>)| {
-            let group = *index as u64;
-            let address = bitmaps.geometry.bitmap_address(group, slot_of(*index));
+        let encode = |index: usize, bits: &Words| {
+            let group = index as u64;
+            let address = bitmaps.geometry.bitmap_address(group, slot_of(index));
             let volume_id = self.volume_id;
             let block = BitmapBlock { volume_id, group, address, sequence, bits: to_bytes(bits) };
             (address, block.encode())
         };
-        groups.iter().map(encode).collect()
+        groups.iter().map(|(index, bits)| encode(*index, bits)).collect()
     }
 }
 

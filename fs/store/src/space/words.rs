@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(runs(0..GROUP_BLOCKS as u32), [10..20, 60..200]);
         assert_eq!(runs(15..128), [15..20, 60..128]);
         let broken: Vec<_> = Runs::new(&words, 0..300, free_in_broken_quads).collect();
-        assert_eq!(broken, [10..12]);
+        assert!(matches!(broken[..], [Range { start: 10, end: 12 }]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::view::{NodeView, Place};
 use crate::error::StoreError;
 
 /// A place between two entries of a tree.
-pub struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     store: &'a NodeStore,
     path: Vec<Step<'a>>,
 }
@@ -41,7 +41,7 @@ impl<'a> Cursor<'a> {
     /// The next entry, `None` at the end.
     // Not an iterator: the entry is lent, so that walking a tree copies no items.
     #[allow(clippy::should_implement_trait)]
-    pub fn next(&mut self) -> Result<Option<(Key, &Item)>, StoreError> {
+    pub(super) fn next(&mut self) -> Result<Option<(Key, &Item)>, StoreError> {
         if !self.settle()? {
             return Ok(None);
         }

@@ -32,8 +32,6 @@ mod tests;
 mod view;
 
 pub use bound::{EditBound, worst_case_nodes};
-pub use cache::CacheCounters;
-pub use cursor::Cursor;
 pub use edit::{TreeCommit, TreeEdit};
 pub use node_store::NodeStore;
 pub use snapshot::Tree;

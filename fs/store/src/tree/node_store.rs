@@ -31,11 +31,6 @@ impl NodeStore {
         self.cache.counters()
     }
 
-    /// The device that the nodes lie on.
-    pub fn device(&self) -> &Arc<dyn BlockDevice> {
-        &self.device
-    }
-
     /// The volume that the nodes belong to.
     pub fn volume_id(&self) -> Uuid {
         self.volume_id

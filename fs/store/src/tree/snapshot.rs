@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use braidfs_format::{Item, Key, NODE_BLOCKS, NodePointer};
 
-use super::cursor::Cursor;
 use super::edit::TreeEdit;
 use super::node_store::NodeStore;
 use super::subtree::Subtree;
@@ -75,11 +74,6 @@ impl Tree {
         limit: usize,
     ) -> Result<Vec<(Key, Item)>, StoreError> {
         self.top().range(from, to_exclusive, limit)
-    }
-
-    /// A walk over all entries from the first key that is not below `from`.
-    pub fn cursor(&self, from: &Key) -> Result<Cursor<'_>, StoreError> {
-        self.top().cursor(from)
     }
 
     /// An edit that starts from this tree and leaves it as it is.

@@ -170,7 +170,7 @@ impl Run {
         if in_tree {
             self.model.live.push(run);
         } else {
-            run.range().for_each(|block| drop(self.model.used.remove(&block)));
+            run.range().for_each(|block| assert!(self.model.used.remove(&block)));
         }
     }
 

@@ -71,7 +71,8 @@ impl Journal {
 }
 
 impl TreeEdit {
-    /// An edit that starts from no tree at all, for a new volume.
+    /// An edit that starts from no tree at all.
+    #[cfg(test)]
     pub fn create(store: Arc<NodeStore>) -> Self {
         let journal = Journal { store, freed: Vec::new(), dirty_nodes: 1 };
         Self { journal, root: Child::Dirty(DirtyNode::empty_leaf()), level: 0 }
@@ -84,13 +85,13 @@ impl TreeEdit {
         Self { journal, root: Child::Stored(tree.root()), level: tree.level() }
     }
 
-    /// The nodes that the edit holds in memory. [`finish`](Self::finish) writes as many, fewer where
-    /// it merges, and one more for each small node that has to borrow from a sibling.
+    /// The nodes that the edit holds in memory.
+    #[cfg(test)]
     pub fn dirty_nodes(&self) -> u64 {
         self.journal.dirty_nodes
     }
 
-    fn top(&self) -> Subtree<'_> {
+    pub(super) fn top(&self) -> Subtree<'_> {
         Subtree { store: &self.journal.store, place: (&self.root).into(), level: self.level }
     }
 
@@ -102,15 +103,5 @@ impl TreeEdit {
     /// The entry with the largest key that is not above `key`, as edited.
     pub fn last_at_or_before(&self, key: &Key) -> Result<Option<(Key, Item)>, StoreError> {
         self.top().last_at_or_before(key)
-    }
-
-    /// The first `limit` entries from `from` to below `to_exclusive`, as edited.
-    pub fn range(
-        &self,
-        from: &Key,
-        to_exclusive: &Key,
-        limit: usize,
-    ) -> Result<Vec<(Key, Item)>, StoreError> {
-        self.top().range(from, to_exclusive, limit)
     }
 }

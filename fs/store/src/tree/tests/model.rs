@@ -131,7 +131,7 @@ impl Run {
         let to = Key { inode: key.inode + 3, ..key };
         let expected: Vec<_> =
             self.model.range(key..to).take(count).map(|(key, item)| (*key, item.clone())).collect();
-        assert!(edit.range(&key, &to, count).unwrap() == expected);
+        assert!(edit.top().range(&key, &to, count).unwrap() == expected);
         self.edit = Some(edit);
     }
 

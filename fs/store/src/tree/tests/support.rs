@@ -81,14 +81,10 @@ pub fn extent(address: BlockAddress, length: u32) -> Item {
     Item::Extent(Extent { length, content: ExtentContent::Blocks { address, birth: 1, checksums } })
 }
 
-/// Every entry of a tree, by its cursor.
+/// Every entry of a tree.
 pub fn contents(tree: &Tree) -> Vec<(Key, Item)> {
-    let mut cursor = tree.cursor(&Key::MIN).unwrap();
-    let mut found = Vec::new();
-    while let Some((key, item)) = cursor.next().unwrap() {
-        found.push((key, item.clone()));
-    }
-    found
+    let end = Key { inode: u64::MAX, kind: KeyKind::Orphan, offset: u64::MAX };
+    tree.range(&Key::MIN, &end, usize::MAX).unwrap()
 }
 
 pub fn assert_same(tree: &Tree, model: &Model) {
