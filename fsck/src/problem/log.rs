@@ -31,4 +31,16 @@ problem_table! {
               {expected}: numbers may have been given twice",
     repair: "set the next inode number above all that are in use",
     PREEN | BY_UNIFY;
+
+    LOGGED_DATA_UNREADABLE = "B0206", Error, "data of a logged delta cannot be read",
+    message: "the log ends before delta {delta} because its data at block {block} cannot be read \
+              ({detail})",
+    repair: "replay what comes before, fold it into the tree, and begin the log anew",
+    LOSES_DATA | RECHECK;
+
+    LOGGED_DATA_OVERWRITTEN = "B0207", Error, "data of a logged delta was overwritten by a later one",
+    message: "delta {delta} has written {count} blocks from block {block} anew, which an earlier \
+              delta of the log had written and which replay still needs",
+    repair: "replay what is whole, fold it into the tree, and begin the log anew",
+    LOSES_DATA | RECHECK;
 }

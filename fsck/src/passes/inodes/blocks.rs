@@ -17,25 +17,24 @@ use crate::volume::scope::Scope;
 /// Runs of doubly used blocks that are kept.
 const CONFLICT_LIMIT: usize = 1000;
 
-/// Reports an extent that is not within the data area, or younger than `delta`, which refers to it.
-pub(super) fn check_place(
-    scope: &Scope<'_>,
-    geometry: &Geometry,
-    key: Key,
-    extent: &Extent,
-    delta: DeltaNumber,
-) {
-    let at = |problem| Finding::new(problem).inode(key.inode).offset(key.offset);
+/// Reports an extent of the tree that is not within the data area. Those of the log, replay has seen to.
+pub(super) fn check_place(scope: &Scope<'_>, geometry: &Geometry, key: Key, extent: &Extent) {
     if let Some((address, length)) = extent.blocks()
         && !geometry.holds_data(address, length)
     {
-        scope.report(at(&EXTENT_OUTSIDE).block(address).count(length));
+        let finding = Finding::new(&EXTENT_OUTSIDE).inode(key.inode).offset(key.offset);
+        scope.report(finding.block(address).count(length));
     }
+}
+
+/// Reports an extent that is younger than `delta`, which refers to it.
+pub(super) fn check_birth(scope: &Scope<'_>, key: Key, extent: &Extent, delta: DeltaNumber) {
     if let ExtentContent::Blocks { birth, .. } | ExtentContent::Unwritten { birth, .. } =
         extent.content
         && birth > delta
     {
-        scope.report(at(&EXTENT_TOO_NEW).expected(delta).found(birth));
+        let finding = Finding::new(&EXTENT_TOO_NEW).inode(key.inode).offset(key.offset);
+        scope.report(finding.expected(delta).found(birth));
     }
 }
 
@@ -91,11 +90,8 @@ impl<'a> LogClaims<'a> {
     }
 
     /// Claims the blocks of a logged extent that begins at logical block `offset`.
-    pub(super) fn claim(&mut self, geometry: &Geometry, offset: u64, extent: &Extent) {
+    pub(super) fn claim(&mut self, offset: u64, extent: &Extent) {
         let Some(blocks) = range_of(extent) else { return };
-        if !geometry.holds_data(blocks.start, blocks.end - blocks.start) {
-            return;
-        }
         let of_log = self.log.insert(blocks.clone());
         let of_nodes = self.tree.nodes().overlap(blocks.clone());
         self.add_conflicts(of_log.into_iter().chain(of_nodes));

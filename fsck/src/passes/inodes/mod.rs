@@ -148,8 +148,8 @@ impl<'a> Sweep<'a> {
         match source {
             Source::Tree => self.claims.see_visible(extent),
             Source::Log(delta) => {
-                blocks::check_place(self.scope, &self.superblock.geometry, key, extent, delta);
-                self.claims.claim(&self.superblock.geometry, key.offset, extent);
+                blocks::check_birth(self.scope, key, extent, delta);
+                self.claims.claim(key.offset, extent);
             }
         }
         self.current.add_extent(self.scope, key.offset, extent);
@@ -159,9 +159,9 @@ impl<'a> Sweep<'a> {
 impl Visitor for Sweep<'_> {
     fn tree_extent(&mut self, inode: InodeNumber, start: u64, extent: &Extent) -> Result<(), Halt> {
         self.enter(inode);
-        let unified_through = self.superblock.unified_through;
         let key = Key::extent(inode, start);
-        blocks::check_place(self.scope, &self.superblock.geometry, key, extent, unified_through);
+        blocks::check_place(self.scope, &self.superblock.geometry, key, extent);
+        blocks::check_birth(self.scope, key, extent, self.superblock.unified_through);
         self.current.check_overlap(self.scope, start, extent);
         self.claims.see_in_tree(extent);
         Ok(())

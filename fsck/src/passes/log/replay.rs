@@ -12,11 +12,13 @@ use super::chain::Chain;
 use super::ring::Ring;
 use crate::error::{CheckError, Halt};
 use crate::finding::Finding;
-use crate::problem::{LOG_UNREADABLE, TRANSACTION_MALFORMED};
+use crate::problem::{
+    LOG_UNREADABLE, LOGGED_DATA_OVERWRITTEN, LOGGED_DATA_UNREADABLE, Problem, TRANSACTION_MALFORMED,
+};
 use crate::report::LogSummary;
+use crate::volume::blocks::BlockMap;
 use crate::volume::overlay::Overlay;
-use crate::volume::scope::Scope;
-use crate::volume::verify::{Mismatch, Verifier};
+use crate::volume::verify::{Cause, Mismatch, Verifier};
 
 /// Replays the transactions of `chain` as far as that goes.
 pub(super) fn replay(
@@ -28,23 +30,28 @@ pub(super) fn replay(
         ring,
         durable_through: chain.durable_through,
         verifier: Verifier::new(ring.scope, superblock.geometry),
+        unsettled: BlockMap::default(),
         facts: LogFacts {
             overlay: Overlay::default(),
             summary: empty_summary(superblock, chain.end),
             next_inode: superblock.next_inode,
         },
     };
-    let mut left = chain.transactions.len() as u64;
+    let mut ended = false;
     for header in &chain.transactions {
-        if let ControlFlow::Break(end) = replay.transaction(header)? {
-            replay.facts.summary.end = end;
-            break;
+        // What follows the end is looked at, too: it may tell why the log ends there.
+        match replay.transaction(header, !ended)? {
+            ControlFlow::Break(end) if !ended => {
+                replay.facts.summary.end = end;
+                ended = true;
+            }
+            _ => {}
         }
-        left -= 1;
     }
-    replay.facts.summary.discarded = left;
-    replay.facts.summary.verified_blocks = replay.verifier.blocks_read();
-    Ok(replay.facts)
+    let Replay { mut facts, verifier, .. } = replay;
+    facts.summary.discarded = chain.transactions.len() as u64 - facts.summary.replayed;
+    facts.summary.verified_blocks = verifier.blocks_read();
+    Ok(facts)
 }
 
 fn empty_summary(superblock: &Superblock, end: String) -> LogSummary {
@@ -62,34 +69,32 @@ struct Replay<'a> {
     ring: &'a Ring<'a>,
     durable_through: DeltaNumber,
     verifier: Verifier<'a>,
+    /// Data blocks of the transactions beyond the mark.
+    unsettled: BlockMap,
     facts: LogFacts,
 }
 
 impl Replay<'_> {
-    /// Applies one transaction, or breaks with the reason why replay ends before it.
-    fn transaction(&mut self, header: &TransactionHeader) -> Result<ControlFlow<String>, Halt> {
-        let scope = self.ring.scope;
-        let at = |problem| {
-            let block = self.ring.address(header.ring_position);
-            Finding::new(problem).delta(header.delta).block(block)
-        };
-        let payload = match read_payload(self.ring, header)? {
-            Ok(payload) => payload,
-            Err(error) => {
-                scope.report(at(&LOG_UNREADABLE).detail(&error));
-                return Ok(ControlFlow::Break(error));
-            }
-        };
-        let records = match LogRecord::decode_all(&payload, header.record_count) {
+    /// Looks at one transaction, and applies it if replay has not ended before. Breaks with the reason
+    /// if replay cannot go beyond what is before it.
+    fn transaction(
+        &mut self,
+        header: &TransactionHeader,
+        applies: bool,
+    ) -> Result<ControlFlow<String>, Halt> {
+        let records = match self.records(header)? {
             Ok(records) => records,
-            Err(error) => {
-                scope.report(at(&TRANSACTION_MALFORMED).detail(&error));
-                return Ok(ControlFlow::Break(error.to_string()));
-            }
+            Err(end) => return Ok(ControlFlow::Break(end)),
         };
-        if header.delta > self.durable_through
-            && let Some(mismatch) = self.first_mismatch(scope, &records)?
-        {
+        let is_unsettled = header.delta > self.durable_through;
+        if is_unsettled {
+            self.check_overwritten(header, &records);
+        }
+        if !applies {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if is_unsettled && let Some(mismatch) = self.first_mismatch(&records)? {
+            self.report_mismatch(header, &mismatch);
             let end = format!("the data of delta {} is not whole ({mismatch})", header.delta);
             return Ok(ControlFlow::Break(end));
         }
@@ -97,20 +102,87 @@ impl Replay<'_> {
         Ok(ControlFlow::Continue(()))
     }
 
+    /// Reports blocks that a transaction beyond the mark has written and an earlier one had, too.
+    /// A block may be used anew only when the mark has passed the delta that freed it, because up
+    /// to then replay reads it.
+    fn check_overwritten(&mut self, header: &TransactionHeader, records: &[LogRecord]) {
+        let data = records.iter().filter_map(extent_of).filter(|extent| holds_data(extent));
+        let ranges = data.filter_map(Extent::blocks).map(|(start, length)| start..start + length);
+        let ranges: Vec<_> = ranges.collect();
+        for run in ranges.iter().flat_map(|range| self.unsettled.overlap(range.clone())) {
+            let finding = Finding::new(&LOGGED_DATA_OVERWRITTEN).delta(header.delta);
+            self.ring.scope.report(finding.block(run.start).count(run.end - run.start));
+        }
+        for range in ranges {
+            self.unsettled.insert(range);
+        }
+    }
+
+    /// The records of a transaction, or why there are none.
+    fn records(
+        &self,
+        header: &TransactionHeader,
+    ) -> Result<Result<Vec<LogRecord>, String>, CheckError> {
+        let payload = match read_payload(self.ring, header)? {
+            Ok(payload) => payload,
+            Err(error) => return Ok(Err(self.refuse(&LOG_UNREADABLE, header, error))),
+        };
+        let records = LogRecord::decode_all(&payload, header.record_count)
+            .map_err(|error| error.to_string())
+            .and_then(|records| self.check_places(records));
+        Ok(records.map_err(|error| self.refuse(&TRANSACTION_MALFORMED, header, error)))
+    }
+
+    /// Gives the records back if all extents in them lie in the data area.
+    fn check_places(&self, records: Vec<LogRecord>) -> Result<Vec<LogRecord>, String> {
+        let geometry = &self.ring.superblock.geometry;
+        let blocks = records.iter().filter_map(extent_of).filter_map(Extent::blocks);
+        match blocks.into_iter().find(|(address, length)| !geometry.holds_data(*address, *length)) {
+            None => Ok(records),
+            Some((address, length)) => {
+                Err(format!("{length} blocks from block {address} are outside of the data area"))
+            }
+        }
+    }
+
+    /// Reports that a transaction is not as it must be, and returns the reason.
+    fn refuse(
+        &self,
+        problem: &'static Problem,
+        header: &TransactionHeader,
+        reason: String,
+    ) -> String {
+        let block = self.ring.address(header.ring_position);
+        let finding = Finding::new(problem).delta(header.delta).block(block);
+        self.ring.scope.report(finding.detail(&reason));
+        reason
+    }
+
     /// The first data block of `records` that is not as its checksum says.
-    fn first_mismatch(
-        &mut self,
-        scope: &Scope<'_>,
-        records: &[LogRecord],
-    ) -> Result<Option<Mismatch>, Halt> {
-        for extent in records.iter().filter_map(data_of) {
-            scope.advance(0)?;
+    fn first_mismatch(&mut self, records: &[LogRecord]) -> Result<Option<Mismatch>, Halt> {
+        for extent in records.iter().filter_map(extent_of) {
+            self.ring.scope.advance(0)?;
             let mismatch = self.verifier.first_mismatch(extent);
             if mismatch.is_some() {
                 return Ok(mismatch);
             }
         }
         Ok(None)
+    }
+
+    /// Data with a wrong checksum did not make it before the power went, which is no fault. Any other
+    /// reason is one.
+    fn report_mismatch(&self, header: &TransactionHeader, mismatch: &Mismatch) {
+        match &mismatch.cause {
+            Cause::Checksum { .. } => {}
+            Cause::Unreadable(error) => {
+                let finding = Finding::new(&LOGGED_DATA_UNREADABLE).delta(header.delta);
+                self.ring.scope.report(finding.block(mismatch.address).detail(error));
+            }
+            cause @ (Cause::Outside | Cause::BudgetSpent) => {
+                self.refuse(&TRANSACTION_MALFORMED, header, cause.to_string());
+            }
+        }
     }
 
     fn apply(&mut self, header: &TransactionHeader, records: Vec<LogRecord>) {
@@ -125,13 +197,14 @@ impl Replay<'_> {
     }
 }
 
-/// The extent with data that a record brings.
-fn data_of(record: &LogRecord) -> Option<&Extent> {
+fn holds_data(extent: &Extent) -> bool {
+    matches!(extent.content, ExtentContent::Blocks { .. })
+}
+
+/// The extent that a record brings.
+fn extent_of(record: &LogRecord) -> Option<&Extent> {
     match record {
-        LogRecord::Map { change, .. } => change
-            .extent
-            .as_ref()
-            .filter(|extent| matches!(extent.content, ExtentContent::Blocks { .. })),
+        LogRecord::Map { change, .. } => change.extent.as_ref(),
         _ => None,
     }
 }

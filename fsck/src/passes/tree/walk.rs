@@ -62,9 +62,8 @@ pub(super) fn walk(scope: &Scope<'_>, superblock: &Superblock) -> Result<TreeFac
 fn push_children(stack: &mut Vec<Child>, parent: &Child, entries: &[(Key, NodePointer)]) {
     let Some(level) = parent.level.checked_sub(1) else { return };
     let mut high = parent.high;
-    for (index, (key, pointer)) in entries.iter().enumerate().rev() {
-        // The first key of a node is only a lower bound; its parent's may be lower.
-        let low = if index == 0 { parent.low } else { *key };
+    for (key, pointer) in entries.iter().rev() {
+        let low = parent.low.max(*key);
         stack.push(Child { pointer: *pointer, level, low, high, is_root: false });
         high = Some(*key);
     }

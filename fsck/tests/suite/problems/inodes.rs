@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use braidfs_format::{Extent, ExtentContent, FileKind, Item, Key, NODE_BLOCKS};
 
 use super::*;
@@ -20,7 +18,6 @@ pub fn cases() -> Vec<Case> {
         overlap(),
         changed("B0407", "from block 8191", |volume| add_reserved(volume, 8191, 1)),
         changed("B0407", "from block 1000000", |volume| add_reserved(volume, 1_000_000, 50)),
-        logged_outside(),
         changed("B0410", "logical block 9", |volume| volume.record(FILE).size = 9 * 4096),
         changed("B0411", "named pipe", |volume| {
             let extent = volume.reserve(3, 1);
@@ -168,14 +165,4 @@ fn logged_on_tree() -> Vec<Case> {
             volume.transactions.push(record);
         }),
     ]
-}
-
-fn logged_outside() -> Case {
-    changed("B0407", "from block 8190", |volume| {
-        let content = ExtentContent::Unwritten { address: 8190, birth: 11 };
-        let bytes = Arc::from(vec![1]);
-        let inline = Extent { length: 1, content: ExtentContent::Inline { bytes } };
-        let record = map_into_file(volume, Extent { length: 2, content });
-        volume.transactions.push(record.map(SMALL, 0, inline));
-    })
 }

@@ -12,11 +12,9 @@ pub fn cases() -> Vec<Case> {
         misplaced(),
         malformed(),
         malformed_item(),
-        out_of_bounds(|volume| {
-            let second = volume.leaf_start(1);
-            Key { offset: second.offset + 1, ..second }
-        }),
-        out_of_bounds(|volume| *volume.items.keys().nth(1).unwrap()),
+        out_of_bounds(0, |volume| raised(volume, 0)),
+        out_of_bounds(1, |volume| raised(volume, 1)),
+        out_of_bounds(1, |volume| *volume.items.keys().nth(1).unwrap()),
         empty(),
         changed("B0310", "says 1", |volume| {
             volume.superblock_edit = Some(Box::new(|superblock| superblock.node_count = 1));
@@ -94,16 +92,22 @@ fn malformed_item() -> Case {
     leaf_edit("B0307", "inode record", |bytes| bytes[64 + 19 + 19..][..4].fill(0))
 }
 
-/// The bound between the first two leaves is moved, so that one of them is outside of it.
-fn out_of_bounds(moved: impl Fn(&VolumeBuilder) -> Key) -> Case {
+/// The bound of a leaf is moved, so that it or the one before it is outside of its bounds.
+fn out_of_bounds(leaf: usize, moved: impl Fn(&VolumeBuilder) -> Key) -> Case {
     changed("B0308", "keys outside", |volume| {
-        let (second, moved) = (volume.leaf_start(1), moved(volume));
+        let (bound, moved) = (volume.leaf_start(leaf), moved(volume));
         volume.interior_edit = Some(Box::new(move |level, entries| {
-            for (key, _) in entries.iter_mut().filter(|(key, _)| level == 1 && *key == second) {
+            for (key, _) in entries.iter_mut().filter(|(key, _)| level == 1 && *key == bound) {
                 *key = moved;
             }
         }));
     })
+}
+
+/// A key that is just above the first of a leaf.
+fn raised(volume: &VolumeBuilder, leaf: usize) -> Key {
+    let first = volume.leaf_start(leaf);
+    Key { offset: first.offset + 1, ..first }
 }
 
 /// A leaf that held an attribute and nothing else holds nothing.

@@ -9,7 +9,7 @@ use braidfs_format::{
     NODE_BLOCKS, Node, NodeEntries, NodePointer, ReadOnlyCompatFeatures, Superblock, checksum,
 };
 
-use super::builder::VolumeBuilder;
+use super::builder::{BytesEdit, VolumeBuilder};
 use super::write_blocks;
 
 /// A tree that was written.
@@ -78,7 +78,7 @@ impl VolumeBuilder {
             let entries = entries.to_vec();
             let first = entries[0].0;
             let node = self.node(&tree, 0, NodeEntries::Leaf(entries));
-            row.push((first, self.write_node(device, &mut tree, node, edit.map(|edit| &**edit))));
+            row.push((first, self.write_node(device, &mut tree, node, edit)));
         }
         while row.len() > 1 {
             tree.level += 1;
@@ -107,7 +107,7 @@ impl VolumeBuilder {
         device: &MemoryDevice,
         tree: &mut Tree,
         node: Node,
-        edit: Option<&dyn Fn(&mut Vec<u8>)>,
+        edit: Option<&BytesEdit>,
     ) -> NodePointer {
         let (mut bytes, mut checksum) = node.encode().unwrap();
         if let Some(edit) = edit {

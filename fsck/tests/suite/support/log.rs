@@ -42,6 +42,11 @@ impl Transaction {
         self.records.push(LogRecord::Map { inode, change });
         self
     }
+
+    pub fn durable_through(mut self, delta: u64) -> Self {
+        self.durable_through = Some(delta);
+        self
+    }
 }
 
 impl VolumeBuilder {
