@@ -1,10 +1,15 @@
 //! The suites that look at braidfs as a whole, and their harness.
 //!
-//! [`model`] says what a volume must look like; [`steps`] makes random operations and applies them to
-//! the model and to a volume; [`crash`] cuts recorded runs; [`mounted`] mounts for real.
+//! [`model`] says what a volume must look like; [`steps`] makes random operations; [`world`] applies them to
+//! both and compares; [`check`] runs the checker; [`crash`] cuts recorded runs as power losses do;
+//! [`fault`] lets the disk fail; [`shrink`] makes a failing list of steps short.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod check;
+pub mod crash;
+pub mod fault;
 pub mod model;
+pub mod shrink;
 pub mod steps;
 pub mod world;
