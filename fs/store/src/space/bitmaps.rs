@@ -116,7 +116,16 @@ impl Bitmaps {
     /// Marks free blocks as in use; returns how many free quads that broke.
     pub(super) fn take(&mut self, run: BlockRun) -> u64 {
         let mut broken = 0;
-        self.change(run, |group, section, mask| broken += take_bits(group, section, mask));
+        self.change(run, |group, section, mask| {
+            let Some(word) = group.used.get_mut(mask.word) else { return };
+            let before = free_quads(*word).count_ones();
+            *word |= mask.bits;
+            let quads = u64::from(before - free_quads(*word).count_ones());
+            section.free = section.free.saturating_sub(u64::from(mask.bits.count_ones()));
+            section.quads = section.quads.saturating_sub(quads);
+            section.longest = section.longest.min(section.free);
+            broken += quads;
+        });
         broken
     }
 
@@ -152,19 +161,6 @@ impl Bitmaps {
         }
         pieces
     }
-}
-
-/// Marks those of the bits that are free as in use; returns how many free quads that broke.
-pub(super) fn take_bits(group: &mut Group, section: &mut Section, mask: Mask) -> u64 {
-    let Some(word) = group.used.get_mut(mask.word) else { return 0 };
-    let before = free_quads(*word).count_ones();
-    let taken = u64::from((mask.bits & !*word).count_ones());
-    *word |= mask.bits;
-    let broken = u64::from(before - free_quads(*word).count_ones());
-    section.free = section.free.saturating_sub(taken);
-    section.quads = section.quads.saturating_sub(broken);
-    section.longest = section.longest.min(section.free);
-    broken
 }
 
 /// Counts the summary of a section anew.

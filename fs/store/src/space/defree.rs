@@ -113,6 +113,8 @@ impl State {
             None => Queue::new(),
         };
         let due = std::mem::replace(&mut self.queue, later);
+        let newest = due.last_key_value().map_or(0, |(delta, _)| *delta);
+        self.released_through = self.released_through.max(newest);
         let mut list = RunList::default();
         let mut stay = 0;
         for run in due.into_values().flatten() {

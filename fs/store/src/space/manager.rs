@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use braidfs_format::{BlockAddress, GROUP_BLOCKS};
+use braidfs_format::{BlockAddress, DeltaNumber, GROUP_BLOCKS};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
-use super::bitmaps::{Bitmaps, take_bits};
+use super::bitmaps::Bitmaps;
 use super::defree::Queue;
 use super::ledger::Ledger;
 use super::reservation::Reservation;
 use super::run::BlockRun;
 use super::section::zone_end;
-use super::words::{Mask, count_ones};
+use super::words::count_ones;
 use crate::error::StoreError;
 
 /// The space of a volume.
@@ -31,6 +31,8 @@ pub(super) struct State {
     /// The bits set in the bitmaps on the device, but for those past the end of the volume.
     pub(super) persisted_blocks: u64,
     pub(super) unify: UnifyState,
+    /// The newest delta whose freed blocks have been let go.
+    pub(super) released_through: DeltaNumber,
 }
 
 /// Where the next allocations begin to look.
@@ -46,9 +48,9 @@ pub(super) struct Cursors {
 pub(super) enum UnifyState {
     None,
     /// It folds the deltas through this one.
-    Open(u64),
+    Open(DeltaNumber),
     /// Its bitmaps are made; only its completion ends it.
-    Prepared(u64),
+    Prepared(DeltaNumber),
 }
 
 /// Sums over the blocks of the data area.
@@ -89,6 +91,7 @@ impl Space {
             },
             persisted_blocks: within_volume(&bitmaps, persisted),
             unify: UnifyState::None,
+            released_through: 0,
             bitmaps,
         };
         let ledger = Arc::new(Ledger::new(free, quads));
@@ -117,27 +120,19 @@ impl Space {
         }
     }
 
-    /// Marks blocks that the replayed log refers to as in use. Those that the tree refers to as well
-    /// are already.
+    /// Marks blocks that the replayed log refers to as in use. Comes before any reservation.
     ///
     /// # Errors
-    /// Corrupt if another extent of the log uses one of them; nothing has changed then.
+    /// Corrupt if the tree or another extent of the log uses one of them; nothing has changed then.
     pub fn adopt(&self, run: BlockRun) -> Result<(), StoreError> {
         const DOING: &str = "replaying the log";
         let mut state = self.state.lock();
         let bitmaps = &mut state.bitmaps;
-        bitmaps.check(run, DOING, "belongs to two extents", |group, mask| {
-            group.used(mask.word) & !group.persisted(mask.word)
-        })?;
-        let (mut blocks, mut quads) = (0, 0);
-        bitmaps.change(run, |group, section, mask| {
-            let bits = mask.bits & !group.used(mask.word);
-            blocks += u64::from(bits.count_ones());
-            quads += take_bits(group, section, Mask { bits, ..mask });
-        });
-        // Replay ends before anything is reserved.
-        if self.ledger.break_quads(quads) == quads && self.ledger.reserve(blocks, 0) {
-            self.ledger.used(blocks);
+        let wrong = "belongs to two extents";
+        bitmaps.check(run, DOING, wrong, |group, mask| group.used(mask.word))?;
+        let quads = bitmaps.take(run);
+        if self.ledger.break_quads(quads) == quads && self.ledger.reserve(run.length, 0) {
+            self.ledger.used(run.length);
             return Ok(());
         }
         Err(StoreError::invalid(DOING, "space was reserved before the log was replayed"))

@@ -35,15 +35,20 @@ pub struct BitmapUpdate {
 }
 
 impl Space {
-    /// Begins a unify that folds the deltas through `through`, which must not be lower than any delta
-    /// that [`release_through`](Self::release_through) was told.
+    /// Begins a unify that folds the deltas through `through`. It must fold every delta whose freed
+    /// blocks were let go: its tree would refer to them else.
     ///
     /// # Errors
-    /// Invalid if another one has not ended.
+    /// Invalid if it does not, or if another unify has not ended.
     pub fn begin_unify(&self, through: DeltaNumber) -> Result<UnifyTurn<'_>, StoreError> {
         let mut state = self.state.lock();
         if state.unify != UnifyState::None {
             let detail = "another unify has not ended; unmount the volume and mount it again";
+            return Err(StoreError::invalid(DOING, detail));
+        }
+        if through < state.released_through {
+            let detail = "blocks freed by later deltas may be in use again; this is a defect, please \
+                          report it";
             return Err(StoreError::invalid(DOING, detail));
         }
         state.unify = UnifyState::Open(through);

@@ -161,3 +161,14 @@ fn a_turn_that_ends_early_leaves_no_trace_and_one_that_is_lost_holds_everything(
     assert!(space.release_through(6).is_empty());
     assert!(space.begin_unify(6).is_err());
 }
+
+#[test]
+fn a_unify_must_fold_every_delta_whose_blocks_were_let_go() {
+    let volume = Volume::new(4096);
+    let space = &volume.space;
+    space.free_after(take(space, 4), 6).unwrap();
+    drop(space.begin_unify(5).unwrap());
+    assert_eq!(space.release_through(9).len(), 1);
+    assert_eq!(space.begin_unify(5).err().unwrap().kind(), StoreErrorKind::Invalid);
+    drop(space.begin_unify(6).unwrap());
+}
