@@ -2,6 +2,7 @@
 
 mod cache_use;
 mod durability;
+mod faults;
 mod model;
 mod ranges;
 mod shape;
