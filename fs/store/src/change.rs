@@ -67,3 +67,28 @@ pub(crate) fn check_record(record: &LogRecord, geometry: &Geometry) -> Result<()
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_in_the_order_in_which_they_apply() {
+        let mut changes = ChangeSet::default();
+        assert!(changes.is_empty());
+        let hole = |start| MapChange { start, length: 1, extent: None };
+        changes.maps.insert(4, vec![hole(9), hole(2)]);
+        changes.items.insert(Key::orphan(7), None);
+        changes.items.insert(Key::orphan(6), Some(Item::Orphan));
+        changes.removed_inodes.insert(5);
+        assert!(!changes.is_empty());
+        let expected = [
+            LogRecord::RemoveInode { inode: 5 },
+            LogRecord::Put { key: Key::orphan(6), item: Item::Orphan },
+            LogRecord::Delete { key: Key::orphan(7) },
+            LogRecord::Map { inode: 4, change: hole(9) },
+            LogRecord::Map { inode: 4, change: hole(2) },
+        ];
+        assert_eq!(changes.into_records(), expected);
+    }
+}

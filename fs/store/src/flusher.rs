@@ -127,3 +127,68 @@ impl Drop for Lead<'_> {
         self.flusher.flushed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::error::StoreErrorKind;
+
+    fn written(delta: DeltaNumber, durable_through: DeltaNumber) -> Written {
+        Written { delta, durable_through }
+    }
+
+    fn lead<'a>(flusher: &'a Flusher, delta: DeltaNumber) -> Lead<'a> {
+        match flusher.turn(delta, &Poison::default()).unwrap() {
+            Turn::Lead(lead) => lead,
+            Turn::Done => panic!("delta {delta} is durable already"),
+        }
+    }
+
+    #[test]
+    fn a_flush_covers_what_was_written_before_it_began() {
+        let flusher = Flusher::new(written(1, 0), 0);
+        flusher.note_written(written(2, 0));
+        let first = lead(&flusher, 1);
+        flusher.note_written(written(3, 0));
+        first.flushed();
+        assert_eq!((flusher.durable(), flusher.recorded(), flusher.written()), (2, 0, 3));
+        assert!(matches!(flusher.turn(2, &Poison::default()), Ok(Turn::Done)));
+        flusher.note_written(written(4, 2));
+        lead(&flusher, 3).flushed();
+        assert_eq!((flusher.durable(), flusher.recorded()), (4, 2));
+    }
+
+    #[test]
+    fn a_follower_waits_and_leads_if_it_was_not_covered() {
+        let flusher = Flusher::new(written(1, 0), 0);
+        let first = lead(&flusher, 1);
+        flusher.note_written(written(2, 0));
+        let began = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let follower = scope.spawn(|| {
+                began.store(true, Ordering::Release);
+                lead(&flusher, 2).flushed();
+            });
+            while !began.load(Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+            assert!(!follower.is_finished());
+            first.flushed();
+        });
+        assert_eq!(flusher.durable(), 2);
+    }
+
+    #[test]
+    fn a_leader_that_gives_up_lets_the_next_one_see_the_poison() {
+        let (flusher, poison) = (Flusher::new(written(1, 0), 0), Poison::default());
+        drop(lead(&flusher, 1));
+        drop(lead(&flusher, 1));
+        poison.set(StoreError::new(StoreErrorKind::Io, "flushing", "the medium is gone"));
+        let error = flusher.turn(1, &poison).unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Io);
+    }
+}

@@ -166,3 +166,102 @@ pub(crate) fn clip(start: u64, segment: &Segment, range: &Range<u64>) -> MapChan
     let to = (start + segment.length).min(range.end);
     segment.clipped(from, from - start, to - from)
 }
+
+#[cfg(test)]
+mod tests {
+    use braidfs_format::ExtentContent;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn extent(address: u64, length: u32) -> Extent {
+        let content = ExtentContent::Blocks {
+            address,
+            birth: 1,
+            checksums: (0..length).map(|at| address as u32 + at).collect(),
+        };
+        Extent { length, content }
+    }
+
+    fn write(start: u64, address: u64, length: u32) -> MapChange {
+        MapChange { start, length: length.into(), extent: Some(extent(address, length)) }
+    }
+
+    fn hole(start: u64, length: u64) -> MapChange {
+        MapChange { start, length, extent: None }
+    }
+
+    #[test]
+    fn a_write_in_the_middle_cuts_an_extent_in_two() {
+        let mut map = RangeMap::new();
+        assert!(map.replace(write(10, 100, 10)).is_empty());
+        assert_eq!(map.replace(write(13, 200, 2)), [extent(103, 2)]);
+        let expected = [write(10, 100, 3), write(13, 200, 2), write(15, 105, 5)];
+        assert_eq!(map.lookup(0..100), expected);
+        assert_eq!(map.lookup(12..16), [write(12, 102, 1), write(13, 200, 2), write(15, 105, 1)]);
+        assert_eq!(map.clone().into_changes(), expected);
+        assert_eq!(map.drain(), expected);
+        assert!(map.is_empty() && map.footprint() == Footprint::default());
+    }
+
+    #[test]
+    fn a_hole_to_the_end_of_all_files_swallows_everything() {
+        let mut map = RangeMap::new();
+        map.replace(write(10, 100, 10));
+        map.replace(write(1000, 300, 2));
+        assert_eq!(map.replace(hole(15, (1 << 52) - 15)), [extent(105, 5), extent(300, 2)]);
+        assert_eq!(map.lookup(14..1 << 52), [write(14, 104, 1), hole(15, (1 << 52) - 15)]);
+        assert_eq!(map.len(), 2);
+        assert!(map.replace(hole(0, 0)).is_empty());
+        assert_eq!(map.lookup(5..5), []);
+    }
+
+    #[test]
+    fn what_has_no_blocks_is_not_superseded() {
+        let mut map = RangeMap::new();
+        let content = ExtentContent::Inline { bytes: vec![1; 2000].into() };
+        let inline = Extent { length: 1, content };
+        map.replace(MapChange { start: 0, length: 1, extent: Some(inline) });
+        assert_eq!(map.footprint().moved_blocks, 1);
+        assert!(map.replace(hole(0, 1)).is_empty());
+        assert_eq!(map.footprint().moved_blocks, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn it_equals_an_array(changes in prop::collection::vec((0..60u64, 1..20u32, any::<bool>()), 1..40)) {
+            let mut map = RangeMap::new();
+            // Per block: not known, a hole, or an address.
+            let mut array = [None; 80];
+            for (number, (start, length, is_hole)) in changes.into_iter().enumerate() {
+                let base = 1000 * (number as u64 + 1);
+                let change = if is_hole { hole(start, length.into()) } else { write(start, base, length) };
+                let mut superseded: Vec<u64> = map
+                    .replace(change)
+                    .iter()
+                    .filter_map(Extent::blocks)
+                    .flat_map(|(start, length)| start..start + length)
+                    .collect();
+                superseded.sort_unstable();
+                let mut expected = Vec::new();
+                for (at, slot) in (0..u64::from(length)).zip(&mut array[start as usize..]) {
+                    expected.extend(slot.replace((!is_hole).then_some(base + at)).flatten());
+                }
+                expected.sort_unstable();
+                prop_assert_eq!(superseded, expected);
+            }
+            for (from, to) in [(0, 80), (13, 29), (40, 41)] {
+                let mut seen = [None; 80];
+                for change in map.lookup(from..to) {
+                    let address = change.extent.as_ref().and_then(Extent::blocks).map(|(start, _)| start);
+                    for at in 0..change.length {
+                        seen[(change.start + at) as usize] = Some(address.map(|start| start + at));
+                    }
+                }
+                prop_assert_eq!(&seen[from as usize..to as usize], &array[from as usize..to as usize]);
+            }
+            let sum = map.segments().fold(Footprint::default(), |sum, (_, segment)| sum + segment.footprint());
+            prop_assert_eq!(map.footprint(), sum);
+        }
+    }
+}

@@ -169,7 +169,7 @@ impl Store {
     /// # Errors
     /// [`StoreErrorKind::NoSpace`] if they cannot be promised; [`Store::reclaim`] may help.
     pub fn reserve(&self, blocks: u64) -> Result<Reservation, StoreError> {
-        if self.metadata_reserve.is_short() {
+        if blocks > 0 && self.metadata_reserve.is_short() {
             let detail = "the space is needed for changes that are not unified yet";
             return Err(StoreError::no_space("reserving space", detail));
         }

@@ -36,15 +36,11 @@ pub(crate) fn choose(device: &dyn BlockDevice) -> Result<Superblock, StoreError>
         let detail = "the device is too small to hold a volume; check that it is the right one";
         return Err(StoreError::new(StoreErrorKind::NotAVolume, DOING, detail));
     }
-    let mut found = Vec::new();
-    for address in NEAR.into_iter().chain([device_blocks - 2, device_blocks - 1]) {
-        found.push(look(device, address)?);
-    }
     let mut wrong = Vec::new();
     let mut newest: Option<Box<Superblock>> = None;
-    for copy in found {
-        match copy {
-            Found::Valid(copy) if newest.as_ref().is_none_or(|n| n.sequence < copy.sequence) => {
+    for address in NEAR.into_iter().chain([device_blocks - 2, device_blocks - 1]) {
+        match look(device, address)? {
+            Found::Valid(copy) if newest.as_ref().is_none_or(|best| succeeds(&copy, best)) => {
                 newest = Some(copy);
             }
             Found::Valid(_) | Found::Foreign => {}
@@ -57,6 +53,12 @@ pub(crate) fn choose(device: &dyn BlockDevice) -> Result<Superblock, StoreError>
     }
     check_size(&superblock, device_blocks)?;
     Ok(*superblock)
+}
+
+/// Whether `copy` is a newer superblock of the same volume. The device's end may hold one of another
+/// volume that was on it before.
+fn succeeds(copy: &Superblock, best: &Superblock) -> bool {
+    copy.volume_id == best.volume_id && copy.sequence > best.sequence
 }
 
 fn look(device: &dyn BlockDevice, address: BlockAddress) -> Result<Found, StoreError> {

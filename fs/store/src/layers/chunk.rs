@@ -103,3 +103,44 @@ pub(crate) fn successor(key: Key) -> Option<Key> {
     };
     Some(Key { kind, offset: 0, ..key })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn successors_pass_through_all_kinds_in_order() {
+        let end = |kind| Key { inode: 5, kind, offset: u64::MAX };
+        assert_eq!(successor(Key::dirent(5, 7)), Some(Key::dirent(5, 8)));
+        assert_eq!(successor(end(KeyKind::Inode)), Some(Key::xattr(5, 0)));
+        assert_eq!(successor(end(KeyKind::Xattr)), Some(Key::dirent(5, 0)));
+        assert_eq!(successor(end(KeyKind::Dirent)), Some(Key::extent(5, 0)));
+        let orphans = Key { inode: 5, kind: KeyKind::Orphan, offset: 0 };
+        assert_eq!(successor(end(KeyKind::Extent)), Some(orphans));
+        assert_eq!(successor(end(KeyKind::Orphan)), Some(Key::inode(6)));
+        let last = Key { inode: u64::MAX, kind: KeyKind::Orphan, offset: u64::MAX };
+        assert_eq!(successor(last), None);
+    }
+
+    #[test]
+    fn the_newest_layer_wins_and_a_removal_hides_what_is_below() {
+        use braidfs_format::LogRecord;
+        let orphan = |inode| LogRecord::Put { key: Key::orphan(inode), item: Item::Orphan };
+        let put =
+            |inode| LogRecord::Put { key: Key { inode, ..Key::orphan(inode) }, item: Item::Orphan };
+        let old = Layer::from_records(vec![orphan(1), orphan(2), put(7), put(8)], 1, 9);
+        let new =
+            vec![LogRecord::Delete { key: Key::orphan(1) }, LogRecord::RemoveInode { inode: 7 }];
+        let new = Layer::from_records(new, 2, 9);
+        let all = (Bound::Unbounded, Bound::Unbounded);
+        let mut merge = Merge::new([&new, &old].into_iter(), all);
+        let merged: Vec<_> = std::iter::from_fn(|| merge.next_newest()).collect();
+        let eight = Key { inode: 8, ..Key::orphan(8) };
+        let expected = [
+            (Key::orphan(1), &None),
+            (Key::orphan(2), &Some(Item::Orphan)),
+            (eight, &Some(Item::Orphan)),
+        ];
+        assert_eq!(merged, expected);
+    }
+}

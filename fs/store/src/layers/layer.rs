@@ -224,3 +224,72 @@ pub(crate) fn keys_of(inode: InodeNumber) -> std::ops::RangeInclusive<Key> {
 pub(crate) fn run_of(extent: &Extent) -> Option<BlockRun> {
     extent.blocks().map(|(start, length)| BlockRun { start, length })
 }
+
+#[cfg(test)]
+mod tests {
+    use braidfs_format::{ExtentContent, MapChange};
+
+    use super::*;
+
+    fn map(inode: u64, start: u64, address: u64, length: u32) -> LogRecord {
+        let content = ExtentContent::Unwritten { address, birth: 1 };
+        let extent = Some(Extent { length, content });
+        LogRecord::Map { inode, change: MapChange { start, length: length.into(), extent } }
+    }
+
+    fn orphan(inode: u64) -> LogRecord {
+        LogRecord::Put { key: Key::orphan(inode), item: Item::Orphan }
+    }
+
+    fn layer(records: Vec<LogRecord>, delta: u64) -> Layer {
+        Layer::from_records(records, delta, 10 + delta)
+    }
+
+    #[test]
+    fn what_a_delta_supersedes_of_its_own_is_told() {
+        let mut layer = layer(vec![map(2, 0, 100, 4), map(2, 1, 200, 2)], 1);
+        assert_eq!(layer.take_superseded(), [BlockRun::new(101, 2)]);
+        assert!(layer.take_superseded().is_empty());
+        let runs: Vec<_> = layer.runs().collect();
+        let expected = [BlockRun::new(100, 1), BlockRun::new(200, 2), BlockRun::new(103, 1)];
+        assert_eq!(runs, expected);
+    }
+
+    #[test]
+    fn merging_keeps_the_newer_and_tells_what_it_replaced() {
+        let mut old = layer(vec![orphan(2), orphan(3), map(2, 0, 100, 4), map(3, 0, 200, 4)], 1);
+        let newer = vec![
+            LogRecord::RemoveInode { inode: 3 },
+            LogRecord::Delete { key: Key::orphan(3) },
+            map(2, 2, 300, 4),
+        ];
+        old.merge(layer(newer, 2));
+        assert_eq!(old.take_superseded(), [BlockRun::new(200, 4), BlockRun::new(102, 2)]);
+        assert_eq!(old.get(&Key::orphan(2)), Some(&Some(Item::Orphan)));
+        assert_eq!(old.get(&Key::orphan(3)), Some(&None));
+        assert!(old.removes(3) && !old.removes(2) && old.map(3).is_none());
+        assert_eq!((old.through(), old.next_inode()), (2, 12));
+    }
+
+    #[test]
+    fn a_footprint_is_the_same_however_the_layer_came_to_be() {
+        let first =
+            vec![orphan(2), orphan(3), map(2, 0, 100, 4), LogRecord::RemoveInode { inode: 5 }];
+        let second = vec![
+            LogRecord::Delete { key: Key::orphan(3) },
+            LogRecord::RemoveInode { inode: 5 },
+            map(2, 0, 300, 4),
+            map(5, 0, 400, 1),
+        ];
+        let mut merged = Layer::empty(0, 2);
+        merged.merge(layer(first.clone(), 1));
+        merged.merge(layer(second.clone(), 2));
+        let at_once = layer(first.into_iter().chain(second).collect(), 2);
+        assert_eq!(merged.footprint(), at_once.footprint());
+        let kept = [orphan(2), LogRecord::Delete { key: Key::orphan(3) }]
+            .iter()
+            .chain(&[LogRecord::RemoveInode { inode: 5 }, map(2, 0, 300, 4), map(5, 0, 400, 1)])
+            .fold(Footprint::default(), |sum, record| sum + Footprint::of_record(record));
+        assert_eq!(merged.footprint(), kept);
+    }
+}

@@ -79,3 +79,49 @@ pub(crate) fn too_large(bytes: usize) -> StoreError {
         format!("{bytes} bytes of changes can never fit the log; publish in smaller parts");
     StoreError::new(StoreErrorKind::TooLarge, DOING, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use braidfs_format::{Item, Key};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn header() -> TransactionHeader {
+        TransactionHeader {
+            volume_id: Uuid::from_u128(7),
+            delta: 5,
+            ring_position: 3,
+            block_length: 0,
+            payload_bytes: 0,
+            record_count: 0,
+            payload_checksum: 0,
+            previous_checksum: 11,
+            durable_through: 4,
+            next_inode: 9,
+            mount_id: 1,
+            written_at_ns: 2,
+        }
+    }
+
+    #[test]
+    fn transactions_are_whole_aligned_blocks_and_the_buffer_is_used_again() {
+        let mut buffer = TransactionBuffer::default();
+        for count in [0, 1, 1000, 3, 200] {
+            let put = |inode| LogRecord::Put { key: Key::orphan(inode), item: Item::Orphan };
+            let records: Vec<_> = (2..count + 2).map(put).collect();
+            let mut written = header();
+            let checksum = buffer.encode(&mut written, &records).unwrap();
+            let bytes = buffer.bytes();
+            assert!(bytes.as_ptr().addr().is_multiple_of(BLOCK_SIZE));
+            assert_eq!(bytes.len() as u64, blocks_for(&records).unwrap() * BLOCK_SIZE as u64);
+            let (decoded, found) = TransactionHeader::decode(bytes).unwrap();
+            assert_eq!((decoded, found), (written.clone(), checksum));
+            let payload = &bytes[TRANSACTION_HEADER_BYTES..][..written.payload_bytes as usize];
+            assert_eq!(payload_checksum(payload), written.payload_checksum);
+            assert_eq!(LogRecord::decode_all(payload, written.record_count).unwrap(), records);
+            let rest = &bytes[TRANSACTION_HEADER_BYTES + payload.len()..];
+            assert!(rest.iter().all(|byte| *byte == 0), "old bytes behind {count} records");
+        }
+    }
+}

@@ -147,3 +147,112 @@ impl<'a> LogReader<'a> {
         Ok(self.window.bytes.get(skip..).unwrap_or_default())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use braidfs_block::MemoryDevice;
+    use braidfs_format::Key;
+
+    use super::*;
+    use crate::log::Ring;
+
+    const VOLUME: Uuid = Uuid::from_u128(1);
+
+    fn geometry() -> Geometry {
+        Geometry::with_log(4096, 64).unwrap()
+    }
+
+    fn device() -> MemoryDevice {
+        MemoryDevice::new(16 << 20)
+    }
+
+    fn start() -> RingStart {
+        RingStart { delta: 0, position: 60, checksum: 0 }
+    }
+
+    fn ring(mount_id: u64, at: RingStart) -> Ring {
+        Ring::new(&geometry(), VOLUME, mount_id, at, VecDeque::new())
+    }
+
+    fn deletions(count: u64) -> Vec<LogRecord> {
+        (2..count + 2).map(|inode| LogRecord::Delete { key: Key::orphan(inode) }).collect()
+    }
+
+    fn append(ring: &mut Ring, device: &MemoryDevice, count: u64) -> Placed {
+        let records = deletions(count);
+        assert!(ring.fits(&records).unwrap());
+        ring.append(device, &records, 9, ring.head().delta, 77).unwrap()
+    }
+
+    /// The deltas that are found, and why no more.
+    fn walk(device: &MemoryDevice, volume_id: Uuid, from: RingStart) -> (Vec<u64>, Option<String>) {
+        let geometry = geometry();
+        let mut reader = LogReader::new(device, &geometry, volume_id, from);
+        let mut deltas = Vec::new();
+        loop {
+            match reader.next().unwrap() {
+                Step::Transaction(placed, records) => {
+                    assert_eq!(records, deletions(records.len() as u64));
+                    deltas.push(placed.delta);
+                }
+                Step::End(reason) => return (deltas, reason),
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_appended_is_read_back_over_the_end_of_the_ring() {
+        let (device, mut ring) = (device(), ring(1, start()));
+        let placed: Vec<_> =
+            [0, 10, 1000, 1].iter().map(|count| append(&mut ring, &device, *count)).collect();
+        assert_eq!(
+            placed.iter().map(|placed| placed.position).collect::<Vec<_>>(),
+            [60, 61, 62, 3]
+        );
+        assert_eq!(walk(&device, VOLUME, start()), (vec![1, 2, 3, 4], None));
+        assert_eq!(walk(&device, VOLUME, ring.start_after(2)), (vec![3, 4], None));
+        assert_eq!(walk(&device, Uuid::from_u128(2), start()).0, []);
+        ring.retire_through(3);
+        assert_eq!((ring.used(), ring.next_delta()), (1, 5));
+        assert_eq!(ring.start_after(0).position, 3);
+    }
+
+    #[test]
+    fn a_torn_transaction_ends_the_log_and_says_so() {
+        let (device, mut ring) = (device(), ring(1, start()));
+        append(&mut ring, &device, 10);
+        let torn = append(&mut ring, &device, 1000);
+        append(&mut ring, &device, 10);
+        let block = geometry().log_start + (torn.position + 2) % 64;
+        let zeros = std::io::IoSlice::new(&[0; BLOCK_SIZE]);
+        device.write_at(block * BLOCK_SIZE as u64, &[zeros]).unwrap();
+        let (deltas, reason) = walk(&device, VOLUME, start());
+        assert_eq!(deltas, [1]);
+        assert!(reason.unwrap().contains("delta 2"));
+    }
+
+    #[test]
+    fn leftovers_of_another_life_do_not_fit_the_chain() {
+        let (device, mut first) = (device(), ring(1, start()));
+        for _ in 0..5 {
+            append(&mut first, &device, 3);
+        }
+        // Another mount wrote its second transaction over that of the first one.
+        let mut second = ring(2, first.start_after(1));
+        append(&mut second, &device, 0);
+        assert_eq!(walk(&device, VOLUME, start()), (vec![1, 2], None));
+    }
+
+    #[test]
+    fn a_full_ring_is_walked_once() {
+        let (device, mut ring) = (device(), ring(1, start()));
+        for _ in 0..64 {
+            append(&mut ring, &device, 3);
+        }
+        assert!(!ring.fits(&[]).unwrap());
+        let (deltas, reason) = walk(&device, VOLUME, start());
+        assert_eq!((deltas.len(), reason), (64, None));
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use braidfs_block::{CrashPoint, MemoryDevice, Recording, RecordingDevice};
+use braidfs_block::{CrashCase, CrashPoint, MemoryDevice, Recording, RecordingDevice};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -61,25 +61,24 @@ fn read_only_delta(device: Arc<MemoryDevice>, history: &[Model]) -> u64 {
     delta
 }
 
-fn check_point(point: &CrashPoint<'_>, history: &[Model], subsets: usize, torn: bool) {
+/// Checks the images of one moment. Returns how many.
+fn check_point(point: &CrashPoint<'_>, history: &[Model], subsets: usize, torn: bool) -> usize {
     let durable = point.last_mark("durable").unwrap_or(0);
-    for case in point.subsets(subsets) {
+    let writes = if torn { 0..point.volatile_count() } else { 0..0 };
+    let torn = writes.flat_map(|write| point.torn(write).chain(point.garbage(write)).step_by(7));
+    let check = |case: CrashCase| {
         check_image(point.image(&case), history, durable, &case.to_string());
-    }
-    if !torn {
-        return;
-    }
-    for write in 0..point.volatile_count() {
-        for case in point.torn(write).chain(point.garbage(write)).step_by(7) {
-            check_image(point.image(&case), history, durable, &case.to_string());
-        }
-    }
+    };
+    point.subsets(subsets).chain(torn).map(check).count()
 }
 
 fn check_all(recorded: &Recorded, subsets: usize, torn: bool) {
-    for point in recorded.recording.crash_points() {
-        check_point(&point, &recorded.history, subsets, torn);
-    }
+    let images: usize = recorded
+        .recording
+        .crash_points()
+        .map(|point| check_point(&point, &recorded.history, subsets, torn))
+        .sum();
+    assert!(images > 10, "only {images} images");
 }
 
 fn small_write(inode: u64, start: u64, tag: u64) -> Edit {
@@ -199,7 +198,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Durable),
         1 => Just(Step::Unify),
     ];
-    prop::collection::vec(step, 4..14)
+    prop::collection::vec(step, 4..24)
 }
 
 fn run(harness: &mut Harness, device: &RecordingDevice<MemoryDevice>, steps: &[Step]) {
@@ -217,10 +216,10 @@ fn run(harness: &mut Harness, device: &RecordingDevice<MemoryDevice>, steps: &[S
 #[test]
 fn random_workloads_survive_a_crash_at_every_event() {
     let mut runner = TestRunner::deterministic();
-    for _ in 0..6 {
+    for _ in 0..40 {
         let steps = steps().new_tree(&mut runner).unwrap().current();
         let recorded = record(|harness, device| run(harness, device, &steps));
-        check_all(&recorded, 6, false);
+        check_all(&recorded, 12, false);
     }
 }
 

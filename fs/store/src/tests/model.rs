@@ -1,6 +1,7 @@
 //! The model: maps of items and of the blocks of files.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use braidfs_format::{BLOCK_SIZE, Extent, ExtentContent, InodeNumber, Item, Key, MapChange};
 
@@ -13,7 +14,7 @@ use crate::{ChangeSet, Reservation};
 pub(super) struct Model {
     pub(super) items: BTreeMap<Key, Item>,
     /// Content by inode and logical block; what is not here is a hole.
-    pub(super) blocks: BTreeMap<(InodeNumber, u64), Vec<u8>>,
+    pub(super) blocks: BTreeMap<(InodeNumber, u64), Arc<[u8]>>,
 }
 
 /// How the content of a file is stored.
@@ -76,7 +77,7 @@ impl Model {
                         How::Inline(bytes) => content(*tag, block, *bytes),
                     };
                     bytes.resize(BLOCK_SIZE, 0);
-                    self.blocks.insert((*inode, block), bytes);
+                    self.blocks.insert((*inode, block), bytes.into());
                 }
             }
             Edit::Punch { inode, start, length } => {

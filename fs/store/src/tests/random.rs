@@ -52,7 +52,7 @@ fn run(harness: &mut Harness, step: &Step) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_equals_the_model(steps in prop::collection::vec(step(), 1..60)) {

@@ -211,3 +211,57 @@ fn long_inline_content_moves_to_blocks_of_its_own() {
     harness.reopen();
     harness.check();
 }
+
+/// Takes all space away, so that a unify finds none.
+fn starve(harness: &Harness) -> Vec<crate::Reservation> {
+    let reserve = harness.store.metadata_reserve.take();
+    let counts = harness.store.space.counts();
+    vec![reserve, harness.store.space.reserve(counts.available, 0).unwrap(), {
+        let left = harness.store.space.counts().available;
+        harness.store.space.reserve(left, 0).unwrap()
+    }]
+}
+
+#[test]
+fn a_unify_without_space_puts_everything_back_and_works_later() {
+    let mut harness = Harness::new(formatted(16 * MIB, Some(64)));
+    let inline = Edit::Write { inode: 2, start: 50, length: 1, tag: 4, how: How::Inline(3000) };
+    harness.commit(&[write(2, 0, 8, 1), Edit::Put(Key::inode(3), inode_record(1)), inline]);
+    harness.commit(&[write(2, 2, 8, 2)]);
+    let before = harness.store.statistics();
+    let starved = starve(&harness);
+    let error = harness.store.unify().unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::NoSpace, "{error}");
+    assert!(harness.store.poisoned().is_none());
+    super::harness::compare(&harness.store, harness.model());
+    // Deltas are still taken, but data gets no space before a unify has succeeded.
+    harness.commit(&[Edit::Put(Key::inode(4), inode_record(1)), Edit::Delete(Key::inode(3))]);
+    assert_eq!(harness.store.reserve(1).unwrap_err().kind(), StoreErrorKind::NoSpace);
+    assert!(harness.store.needs_unify());
+    drop(starved);
+    harness.check();
+    harness.store.unify().unwrap();
+    assert!(!harness.store.needs_unify());
+    harness.store.reserve(1).unwrap();
+    harness.check();
+    let after = harness.store.statistics();
+    assert_eq!(after.log_used_blocks, 0);
+    assert_eq!(after.free_blocks, before.free_blocks + before.pending_blocks - 1);
+}
+
+#[test]
+fn what_is_logged_while_a_unify_finds_no_space_is_merged_with_it() {
+    let mut harness = Harness::new(formatted(16 * MIB, Some(64)));
+    harness.commit(&[write(2, 0, 8, 1), write(3, 0, 8, 1)]);
+    let (layer, _) = harness.store.layers.write().begin_unify();
+    harness.commit(&[write(2, 4, 8, 2), Edit::Remove(3)]);
+    harness.commit(&[write(2, 6, 1, 3)]);
+    super::harness::compare(&harness.store, harness.model());
+    let (delta, freed) = harness.store.layers.write().abandon_unify(layer);
+    harness.store.free_after(delta, freed);
+    harness.check();
+    harness.reopen();
+    harness.check();
+    harness.store.unify().unwrap();
+    harness.check();
+}
