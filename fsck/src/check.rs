@@ -77,6 +77,7 @@ fn totals(known: &Known) -> Totals {
         directories: directories as u64,
         orphans: known.orphans.len() as u64,
         mapped_blocks: known.mapped_blocks,
+        used_blocks: known.used_blocks,
         data_blocks_read: known.data_blocks_read,
     }
 }

@@ -100,6 +100,8 @@ pub struct Totals {
     pub orphans: u64,
     /// Logical blocks that are mapped.
     pub mapped_blocks: u64,
+    /// Blocks that are in use once the log is replayed.
+    pub used_blocks: u64,
     /// Data blocks that were compared with their checksums.
     pub data_blocks_read: u64,
 }

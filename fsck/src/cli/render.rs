@@ -117,15 +117,25 @@ fn totals_line(out: &mut String, arguments: &Arguments, report: &Report) {
 /// What it comes to.
 fn verdict(arguments: &Arguments, report: &Report) -> String {
     let problems = report.damage_count();
-    let figures = report.volume.as_ref().map_or(String::new(), |volume| {
-        format!("{} inodes, {}/{} blocks in use", volume.inodes, volume.used_blocks, volume.blocks)
-    });
     match problems {
         _ if report.cancelled => format!("cancelled; {problems} problems found until then"),
-        0 if report.skipped_as_clean => format!("clean, {figures} (use -f to check it anyway)"),
-        0 => format!("no problems, {figures}"),
+        0 if report.skipped_as_clean => {
+            format!("clean, {} (use -f to check it anyway)", figures(report))
+        }
+        0 => format!("no problems, {}", figures(report)),
+        1 => format!("1 problem left uncorrected{}", promise(arguments)),
         _ => format!("{problems} problems left uncorrected{}", promise(arguments)),
     }
+}
+
+/// How full the volume is: after the replay if that was looked at, else as the superblock has it.
+fn figures(report: &Report) -> String {
+    let Some(volume) = &report.volume else { return String::new() };
+    let (inodes, used) = match &report.totals {
+        Some(totals) => (totals.inodes, totals.used_blocks),
+        None => (volume.inodes, volume.used_blocks),
+    };
+    format!("{inodes} inodes, {used}/{} blocks in use", volume.blocks)
 }
 
 /// Why nothing was corrected, for those who asked for it.

@@ -42,6 +42,7 @@ pub(crate) fn run(scope: &Scope<'_>, known: &mut Known) -> Result<(), Halt> {
     }
     account.check_counts(used_blocks);
     check_next_inode(scope, known, superblock, tree);
+    known.used_blocks = used_blocks + known.log_blocks;
     Ok(())
 }
 

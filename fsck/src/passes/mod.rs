@@ -33,6 +33,10 @@ pub(crate) struct Known {
     pub(crate) orphans: Vec<InodeNumber>,
     /// Logical blocks of all files that are mapped.
     pub(crate) mapped_blocks: u64,
+    /// Blocks that the log refers to and the tree does not.
+    pub(crate) log_blocks: u64,
+    /// Blocks that are in use once the log is replayed.
+    pub(crate) used_blocks: u64,
     pub(crate) data_blocks_read: u64,
 }
 

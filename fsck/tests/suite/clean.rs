@@ -64,6 +64,8 @@ fn the_log_is_replayed_in_memory() {
     assert_eq!(log.verified_blocks, 1);
     let totals = report.totals.unwrap();
     assert_eq!((totals.inodes, totals.directories, totals.orphans), (10, 4, 0));
+    // Two blocks and one more of new data; what is written in place is in use already.
+    assert_eq!(totals.used_blocks, report.volume.unwrap().used_blocks + 3);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn damage_is_4_and_left_as_it_is() {
         assert_eq!(output.status.code(), Some(4));
         let text = stdout(&output);
         assert!(text.contains("B0701 error: inode 3 has 2 names"), "{text}");
-        assert!(text.contains("/dir/hard") && text.contains("1 problems left uncorrected"));
+        assert!(text.contains("/dir/hard") && text.contains("1 problem left uncorrected"));
         assert!(text.contains(says), "{text}");
     }
     assert!(stdout(&image.fsck(&["-fv"])).contains("a repair would: write the right number"));

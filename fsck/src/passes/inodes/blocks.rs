@@ -51,6 +51,8 @@ pub(super) struct LogClaims<'a> {
     log: BlockMap,
     conflicts: Vec<Range<u64>>,
     hits: Vec<Hit>,
+    /// Blocks of the log that are blocks of the tree, too.
+    shared_blocks: u64,
     /// Whether the log has blocks of the current inode at all.
     watches: bool,
     /// What the tree has of the current inode.
@@ -66,6 +68,7 @@ impl<'a> LogClaims<'a> {
             log: BlockMap::default(),
             conflicts: Vec::new(),
             hits: Vec::new(),
+            shared_blocks: 0,
             watches: false,
             in_tree: Vec::new(),
             visible: Vec::new(),
@@ -97,6 +100,7 @@ impl<'a> LogClaims<'a> {
         self.add_conflicts(of_log.into_iter().chain(of_nodes));
         for run in self.tree.extents().overlap(blocks.clone()) {
             let offset = offset + (run.start - blocks.start);
+            self.shared_blocks += run.end - run.start;
             self.hits.push(Hit { offset, blocks: run });
         }
     }
@@ -118,6 +122,11 @@ impl<'a> LogClaims<'a> {
             let twice = inside(&hit.blocks, &visible);
             self.add_conflicts(twice.into_iter());
         }
+    }
+
+    /// Blocks that the log refers to and the tree does not.
+    pub(super) fn own_blocks(&self) -> u64 {
+        self.log.count().saturating_sub(self.shared_blocks)
     }
 
     pub(super) fn into_conflicts(self) -> Vec<Range<u64>> {

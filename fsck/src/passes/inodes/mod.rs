@@ -39,11 +39,13 @@ pub(crate) fn run(scope: &Scope<'_>, known: &mut Known) -> Result<(), Halt> {
     merged.walk(Kinds::INODES, &mut sweep)?;
     sweep.finish_inode();
     let Sweep { table, orphans, mapped_blocks, claims, .. } = sweep;
+    let log_blocks = claims.own_blocks();
     owners::report_conflicts(&merged, tree, claims.into_conflicts())?;
     check_root(scope, &table);
     known.inodes = table;
     known.orphans = orphans;
     known.mapped_blocks = mapped_blocks;
+    known.log_blocks = log_blocks;
     Ok(())
 }
 
@@ -103,7 +105,7 @@ impl<'a> Sweep<'a> {
     fn finish_inode(&mut self) {
         let current = std::mem::take(&mut self.current);
         self.claims.finish_inode(self.scope, current.inode);
-        self.mapped_blocks += current.mapped_blocks;
+        self.mapped_blocks = self.mapped_blocks.saturating_add(current.mapped_blocks);
         if let Some(record) = &current.record {
             current.finish(self.scope, record);
             self.keep(current.inode, record);
