@@ -15,6 +15,8 @@ pub(super) struct Chain {
     pub(super) transactions: Vec<TransactionHeader>,
     /// Every delta up to this one was durable when the log was written last.
     pub(super) durable_through: DeltaNumber,
+    /// Where it ends, in blocks of the ring.
+    pub(super) end_position: u64,
     /// Why there are no more.
     pub(super) end: String,
 }
@@ -55,7 +57,7 @@ pub(super) fn follow(ring: &Ring<'_>, superblock: &Superblock) -> Result<Chain, 
     };
     let marks = transactions.iter().map(|header| header.durable_through);
     let durable_through = marks.max().unwrap_or_default().max(superblock.unified_through);
-    Ok(Chain { transactions, durable_through, end })
+    Ok(Chain { transactions, durable_through, end_position: cursor.position, end })
 }
 
 /// The transaction at the cursor with the checksum of its header, or why there is none.

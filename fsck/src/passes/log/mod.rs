@@ -6,8 +6,8 @@
 //! Then the replay, in memory: the records of each transaction are decoded and applied. For
 //! transactions beyond the newest durable mark in the chain the data must fit its checksums, too; the first
 //! for which it does not ends the replay.
-//! At last the search for evidence: if any transaction in the ring, in the chain or not, says that a delta was
-//! durable that replay does not reach, then something that was acknowledged is lost.
+//! At last the search for evidence: if a transaction elsewhere in the ring says that a delta was durable
+//! that replay does not reach, then something that was acknowledged is lost.
 
 mod chain;
 mod evidence;
@@ -38,9 +38,10 @@ impl LogFacts {
     }
 }
 
-/// The work of the pass: blocks of the ring.
+/// The work of the pass: blocks of the ring that are searched.
 pub(crate) fn units(known: &Known) -> u64 {
-    known.superblock.as_ref().map_or(0, |superblock| superblock.geometry.log_blocks)
+    let ring = known.superblock.as_ref().map(|superblock| superblock.geometry.log_blocks);
+    ring.map_or(0, |blocks| blocks.min(evidence::SEARCH_BLOCKS))
 }
 
 /// Runs the pass.
@@ -48,8 +49,9 @@ pub(crate) fn run(scope: &Scope<'_>, known: &mut Known) -> Result<(), Halt> {
     let Some(superblock) = known.superblock.as_ref() else { return Ok(()) };
     let ring = Ring::new(scope, superblock);
     let chain = chain::follow(&ring, superblock)?;
+    let end_position = chain.end_position;
     let facts = replay::replay(&ring, superblock, chain)?;
-    evidence::search(&ring, facts.last_delta())?;
+    evidence::search(&ring, end_position, facts.last_delta())?;
     known.log = Some(facts);
     Ok(())
 }

@@ -33,35 +33,31 @@ pub(super) fn replay(
         unsettled: BlockMap::default(),
         facts: LogFacts {
             overlay: Overlay::default(),
-            summary: empty_summary(superblock, chain.end),
+            summary: empty_summary(superblock),
             next_inode: superblock.next_inode,
         },
+        end: None,
     };
-    let mut ended = false;
     for header in &chain.transactions {
-        // What follows the end is looked at, too: it may tell why the log ends there.
-        match replay.transaction(header, !ended)? {
-            ControlFlow::Break(end) if !ended => {
-                replay.facts.summary.end = end;
-                ended = true;
-            }
-            _ => {}
+        if replay.transaction(header)?.is_break() {
+            break;
         }
     }
-    let Replay { mut facts, verifier, .. } = replay;
+    let Replay { mut facts, verifier, end, .. } = replay;
+    facts.summary.end = end.unwrap_or(chain.end);
     facts.summary.discarded = chain.transactions.len() as u64 - facts.summary.replayed;
     facts.summary.verified_blocks = verifier.blocks_read();
     Ok(facts)
 }
 
-fn empty_summary(superblock: &Superblock, end: String) -> LogSummary {
+fn empty_summary(superblock: &Superblock) -> LogSummary {
     LogSummary {
         replayed: 0,
         last_delta: superblock.unified_through,
         blocks: 0,
         discarded: 0,
         verified_blocks: 0,
-        end,
+        end: String::new(),
     }
 }
 
@@ -72,34 +68,41 @@ struct Replay<'a> {
     /// Data blocks of the transactions beyond the mark.
     unsettled: BlockMap,
     facts: LogFacts,
+    /// Why replay has ended before the transactions that are looked at now, if it has.
+    end: Option<String>,
 }
 
 impl Replay<'_> {
-    /// Looks at one transaction, and applies it if replay has not ended before. Breaks with the reason
-    /// if replay cannot go beyond what is before it.
-    fn transaction(
-        &mut self,
-        header: &TransactionHeader,
-        applies: bool,
-    ) -> Result<ControlFlow<String>, Halt> {
+    /// Looks at one transaction, and applies it if replay comes that far. Those behind the end of the
+    /// replay may still tell why it ends there; behind one that makes no sense nothing is looked at.
+    fn transaction(&mut self, header: &TransactionHeader) -> Result<ControlFlow<()>, Halt> {
         let records = match self.records(header)? {
             Ok(records) => records,
-            Err(end) => return Ok(ControlFlow::Break(end)),
+            Err(reason) => {
+                self.end.get_or_insert(reason);
+                return Ok(ControlFlow::Break(()));
+            }
         };
-        let is_unsettled = header.delta > self.durable_through;
-        if is_unsettled {
+        if header.delta > self.durable_through {
             self.check_overwritten(header, &records);
+            if self.end.is_none() {
+                self.verify(header, &records)?;
+            }
         }
-        if !applies {
-            return Ok(ControlFlow::Continue(()));
+        if self.end.is_none() {
+            self.apply(header, records);
         }
-        if is_unsettled && let Some(mismatch) = self.first_mismatch(&records)? {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Ends the replay if the data of a transaction beyond the mark is not as its checksums say.
+    fn verify(&mut self, header: &TransactionHeader, records: &[LogRecord]) -> Result<(), Halt> {
+        if let Some(mismatch) = self.first_mismatch(records)? {
             self.report_mismatch(header, &mismatch);
             let end = format!("the data of delta {} is not whole ({mismatch})", header.delta);
-            return Ok(ControlFlow::Break(end));
+            self.end = Some(end);
         }
-        self.apply(header, records);
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     }
 
     /// Reports blocks that a transaction beyond the mark has written and an earlier one had, too.
