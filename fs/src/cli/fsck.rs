@@ -8,6 +8,8 @@ use std::process::Command;
 use super::error::{CliError, CliResult};
 
 const PROGRAM: &str = "fsck.braidfs";
+/// What cargo calls it, since a crate's name cannot hold a dot.
+const UNINSTALLED_PROGRAM: &str = "fsck-braidfs";
 /// "Operational error", in the terms of fsck(8).
 const OPERATIONAL: u8 = 8;
 
@@ -33,6 +35,6 @@ fn find() -> Option<PathBuf> {
     beside
         .into_iter()
         .chain(std::env::split_paths(&path))
-        .map(|directory| directory.join(PROGRAM))
+        .flat_map(|directory| [PROGRAM, UNINSTALLED_PROGRAM].map(|name| directory.join(name)))
         .find(|candidate| candidate.is_file())
 }

@@ -11,7 +11,7 @@ use super::error::{CliError, CliResult};
 use super::progress::Progress;
 use super::signature::{SNIFF_BYTES, detect};
 use super::size::human;
-use crate::error::{FsError, FsErrorKind};
+use crate::error::FsError;
 use crate::options::MkfsOptions;
 use crate::volume::Volume;
 
@@ -68,8 +68,12 @@ pub fn make(
     quiet: bool,
     will_leave: &dyn Fn(&Path),
 ) -> CliResult<Superblock> {
-    plan(size_bytes, options.log_blocks.map(|blocks| blocks.saturating_mul(BLOCK_BYTES)))?;
+    let log_bytes = options.log_blocks.map(|blocks| blocks.saturating_mul(BLOCK_BYTES));
+    let geometry = plan(size_bytes, log_bytes)?;
     let unfinished = beside(path)?;
+    if !has_room(&unfinished, geometry.data_start.saturating_mul(BLOCK_BYTES)) {
+        return Err(full_disk(path));
+    }
     let device = FileDevice::open(&unfinished, &FileOptions::create(size_bytes))
         .map_err(|error| creation_error(path, &error))?;
     will_leave(&unfinished);
@@ -90,12 +94,8 @@ pub fn format(
     quiet: bool,
 ) -> CliResult<Superblock> {
     let progress = Progress::new("making the volume", quiet);
-    Volume::mkfs(device, options, &|done, total| progress.show(done, total)).map_err(|error| {
-        match error.kind() {
-            FsErrorKind::NoSpace => full_disk(path),
-            _ => volume_error(path, &error),
-        }
-    })
+    Volume::mkfs(device, options, &|done, total| progress.show(done, total))
+        .map_err(|error| volume_error(path, &error))
 }
 
 /// Says what is on a device, if that is worth keeping.
@@ -133,6 +133,13 @@ fn beside(path: &Path) -> CliResult<PathBuf> {
     unfinished.push(name);
     unfinished.push(format!(".unfinished-{}", std::process::id()));
     Ok(path.with_file_name(unfinished))
+}
+
+/// Whether a file could grow to `bytes` where `path` would be, as far as that can be known.
+fn has_room(path: &Path, bytes: u64) -> bool {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let space = rustix::fs::statvfs(parent.unwrap_or(Path::new(".")));
+    space.map_or(true, |space| space.f_bavail.saturating_mul(space.f_frsize) >= bytes)
 }
 
 /// Gives a finished image its name, unless somebody else took it meanwhile.

@@ -14,6 +14,7 @@ use super::error::{CliError, CliResult, MOUNT_FAILURE};
 use super::mount_options::MountSettings;
 use super::output::say;
 use super::progress::Progress;
+use super::raw::RawImage;
 use super::size::human;
 use super::stop::Stopper;
 use super::{daemon, image, logging, place, remount};
@@ -93,7 +94,7 @@ impl MountPlan {
         let path = image::absolute(&self.image)?;
         let made = self.make_image_if_missing(&path, &stopper)?;
         end_with_the_first_panic();
-        let volume = self.mount_volume(&path)?;
+        let volume = self.mount_volume()?;
         let options = self.fuse_options(&path, &mount_point);
         let session = FuseSession::mount(volume.clone(), &options).inspect_err(|_| {
             // Nobody has changed anything, so there is nothing to lose.
@@ -133,7 +134,7 @@ impl MountPlan {
             ..MkfsOptions::default()
         };
         let quiet = daemon::is_background();
-        let superblock = image::make(path, size, &options, quiet, &|unfinished| {
+        let superblock = image::make(&self.image, size, &options, quiet, &|unfinished| {
             stopper.would_leave(Some(unfinished.to_owned()));
         })?;
         stopper.would_leave(Some(path.to_owned()));
@@ -142,8 +143,10 @@ impl MountPlan {
         Ok(Some(MadeImage { path: path.to_owned(), is_needed: false }))
     }
 
-    fn mount_volume(&self, path: &Path) -> CliResult<Arc<Volume>> {
-        let device = Arc::new(image::open(path, self.settings.kernel.read_only)?);
+    fn mount_volume(&self) -> CliResult<Arc<Volume>> {
+        let device = Arc::new(image::open(&self.image, self.settings.kernel.read_only)?);
+        // Says better than a failed mount what is wrong with an image that is none.
+        RawImage::open(&self.image)?.superblock()?;
         let progress = Progress::new("replaying the log", daemon::is_background());
         let show = |done, total| progress.show(done, total);
         Volume::mount_with_progress(device, self.volume_options(), &show)

@@ -114,6 +114,9 @@ fn change_json(change: &MapChange) -> Value {
     })
 }
 
+/// Numbers in a row that are shown to people; of more, as of checksums, only how many there are.
+const NUMBERS_SHOWN: usize = 4;
+
 /// A value in one line for people: JSON without the quotes around names.
 pub fn compact(value: &Value) -> String {
     match value {
@@ -121,6 +124,11 @@ pub fn compact(value: &Value) -> String {
             let parts: Vec<String> =
                 fields.iter().map(|(name, value)| format!("{name} {}", compact(value))).collect();
             parts.join(", ")
+        }
+        Value::Array(values)
+            if values.len() > NUMBERS_SHOWN && values.iter().all(Value::is_number) =>
+        {
+            format!("[{} numbers]", values.len())
         }
         Value::Array(values) => {
             let parts: Vec<String> = values.iter().map(compact).collect();
