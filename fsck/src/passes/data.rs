@@ -12,7 +12,7 @@ use crate::problem::{DATA_CHECKSUM, DATA_UNREADABLE};
 use crate::volume::leaves::Kinds;
 use crate::volume::merged::{Source, Visitor};
 use crate::volume::scope::Scope;
-use crate::volume::verify::{Cause, Mismatch, Verifier};
+use crate::volume::verify::{Cause, Mismatch, Verifier, WINDOW_BLOCKS};
 
 /// Blocks that are gathered before they are read.
 const BATCH_BLOCKS: usize = 1 << 18;
@@ -52,9 +52,10 @@ impl Sweep<'_> {
         let mut batch = std::mem::take(&mut self.batch);
         self.blocks = 0;
         batch.sort_by_key(|entry| entry.extent.blocks());
-        for Entry { inode, start, extent } in batch {
-            for mismatch in self.verifier.mismatches(&extent) {
-                self.report(inode, start, &mismatch);
+        for (index, Entry { inode, start, extent }) in batch.iter().enumerate() {
+            let ahead = contiguous_blocks(batch.get(index..).unwrap_or_default());
+            for mismatch in self.verifier.mismatches(extent, ahead) {
+                self.report(*inode, *start, &mismatch);
             }
             self.scope.advance(u64::from(extent.length))?;
         }
@@ -73,6 +74,20 @@ impl Sweep<'_> {
             .detail(&mismatch.cause);
         self.scope.report(finding);
     }
+}
+
+/// How many blocks the first extents of the batch take that lie behind each other, up to what is read
+/// at once.
+fn contiguous_blocks(batch: &[Entry]) -> u64 {
+    let mut runs = batch.iter().filter_map(|entry| entry.extent.blocks());
+    let Some((start, mut length)) = runs.next() else { return 0 };
+    for (next, more) in runs {
+        if next != start.saturating_add(length) || length + more > WINDOW_BLOCKS {
+            break;
+        }
+        length += more;
+    }
+    length
 }
 
 impl Visitor for Sweep<'_> {

@@ -4,6 +4,7 @@
 //! budget of twice the volume's size; what is beyond it counts as a mismatch.
 
 use std::fmt;
+use std::ops::Range;
 
 use braidfs_block::BlockError;
 use braidfs_format::item::MAX_EXTENT_BLOCKS;
@@ -52,18 +53,25 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Blocks that are read at once; no extent with data is longer.
+pub(crate) const WINDOW_BLOCKS: u64 = MAX_EXTENT_BLOCKS as u64;
+
 /// Reads data and compares it.
 pub(crate) struct Verifier<'a> {
     scope: &'a Scope<'a>,
     geometry: Geometry,
     buffer: Vec<u8>,
+    /// The blocks that are in the buffer.
+    window: Range<BlockAddress>,
+    /// Whether one of them could not be read, so that none is there.
+    window_failed: bool,
     blocks_read: u64,
 }
 
 impl<'a> Verifier<'a> {
     pub(crate) fn new(scope: &'a Scope<'a>, geometry: Geometry) -> Self {
-        let buffer = vec![0; MAX_EXTENT_BLOCKS as usize * BLOCK_SIZE];
-        Self { scope, geometry, buffer, blocks_read: 0 }
+        let buffer = vec![0; WINDOW_BLOCKS as usize * BLOCK_SIZE];
+        Self { scope, geometry, buffer, window: 0..0, window_failed: false, blocks_read: 0 }
     }
 
     pub(crate) fn blocks_read(&self) -> u64 {
@@ -72,11 +80,12 @@ impl<'a> Verifier<'a> {
 
     /// The first block of the extent that is not as it should be.
     pub(crate) fn first_mismatch(&mut self, extent: &Extent) -> Option<Mismatch> {
-        self.mismatches(extent).into_iter().next()
+        self.mismatches(extent, 0).into_iter().next()
     }
 
     /// All blocks of the extent that are not as they should be. Only blocks with data are looked at.
-    pub(crate) fn mismatches(&mut self, extent: &Extent) -> Vec<Mismatch> {
+    /// Up to `ahead` blocks, counted from its start, will be asked for next and may be read with it.
+    pub(crate) fn mismatches(&mut self, extent: &Extent, ahead: u64) -> Vec<Mismatch> {
         let ExtentContent::Blocks { address, checksums, .. } = &extent.content else {
             return Vec::new();
         };
@@ -89,23 +98,38 @@ impl<'a> Verifier<'a> {
             return whole(Cause::BudgetSpent);
         }
         self.blocks_read += length;
-        let Some(buffer) = self.buffer.get_mut(..checksums.len() * BLOCK_SIZE) else {
-            return Vec::new();
-        };
-        let one_by_one = self.scope.read(*address, buffer).is_err();
-        let mut found = Vec::new();
-        for (index, (block, expected)) in
-            buffer.chunks_exact_mut(BLOCK_SIZE).zip(checksums.iter()).enumerate()
-        {
-            let address = address + index as u64;
-            let read = if one_by_one { self.scope.read(address, block) } else { Ok(()) };
-            let cause = match read.map(|()| block_checksum(block)) {
-                Ok(checksum) if checksum == *expected => continue,
-                Ok(found) => Cause::Checksum { expected: *expected, found },
-                Err(error) => Cause::Unreadable(error),
-            };
-            found.push(Mismatch { index: index as u32, address, cause });
+        self.load(*address..address + length, ahead);
+        let blocks = (*address..).zip(checksums.iter()).zip(0..);
+        let compared = blocks.map(|((address, expected), index)| {
+            self.compare(address, *expected).map(|cause| Mismatch { index, address, cause })
+        });
+        compared.flatten().collect()
+    }
+
+    /// Brings the blocks of an extent into the buffer, and with it what lies behind.
+    fn load(&mut self, blocks: Range<BlockAddress>, ahead: u64) {
+        if self.window.start <= blocks.start && blocks.end <= self.window.end {
+            return;
         }
-        found
+        let ahead = ahead.min(WINDOW_BLOCKS).max(blocks.end - blocks.start);
+        let within = self.geometry.holds_data(blocks.start, ahead);
+        let end = if within { blocks.start + ahead } else { blocks.end };
+        self.window = blocks.start..end;
+        let bytes = (end - blocks.start) as usize * BLOCK_SIZE;
+        let buffer = self.buffer.get_mut(..bytes).unwrap_or_default();
+        self.window_failed = self.scope.read(blocks.start, buffer).is_err();
+    }
+
+    /// Why a block of the window is not as it should be, if it is not.
+    fn compare(&mut self, address: BlockAddress, expected: u32) -> Option<Cause> {
+        let place = (address - self.window.start) as usize * BLOCK_SIZE;
+        let block = self.buffer.get_mut(place..place + BLOCK_SIZE)?;
+        if self.window_failed
+            && let Err(error) = self.scope.read(address, block)
+        {
+            return Some(Cause::Unreadable(error));
+        }
+        let found = block_checksum(block);
+        (found != expected).then_some(Cause::Checksum { expected, found })
     }
 }
