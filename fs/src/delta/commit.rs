@@ -19,6 +19,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use super::gate::DeltaGate;
+use super::join::Joined;
 use super::request::{Batch, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{Inode, InodeTable};
@@ -52,6 +53,7 @@ pub(crate) struct Committer {
     turn: Mutex<Turn>,
     failure: OnceLock<FsError>,
     in_flight: Mutex<VecDeque<StagedDelta>>,
+    pub(super) joined: Joined,
 }
 
 impl Committer {
@@ -69,6 +71,7 @@ impl Committer {
             turn: Mutex::new(Turn { staged_ticket: 0, staged_delta: next.saturating_sub(1) }),
             failure: OnceLock::new(),
             in_flight: Mutex::default(),
+            joined: Joined::default(),
         }
     }
 
@@ -77,18 +80,20 @@ impl Committer {
     /// # Errors
     /// `Io` after the first failed write or flush, then and ever after.
     pub fn commit(&self, scope: Scope) -> FsResult<()> {
-        let staged = self.stage_up_to(scope)?;
+        self.commit_all([scope])
+    }
+
+    /// As [`Self::commit`], for several requests at once.
+    pub(super) fn commit_all(&self, scopes: impl IntoIterator<Item = Scope>) -> FsResult<()> {
+        let staged = self.stage_up_to(scopes)?;
         let outcome = self.store.make_durable(staged);
         self.settle(outcome.is_ok());
         outcome.map_err(|error| self.fail(&error.into()))
     }
 
-    /// Stages and publishes everything in `scope` without waiting for it to be durable.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub fn stage_up_to(&self, scope: Scope) -> FsResult<DeltaNumber> {
-        let ticket = self.gathering.lock().add(scope);
+    /// Stages and publishes everything in `scopes` without waiting for it to be durable.
+    fn stage_up_to(&self, scopes: impl IntoIterator<Item = Scope>) -> FsResult<DeltaNumber> {
+        let ticket = self.gathering.lock().add_all(scopes);
         let mut turn = self.turn.lock();
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());

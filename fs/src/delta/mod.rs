@@ -15,10 +15,12 @@
 mod change_table;
 mod commit;
 mod gate;
+mod join;
 mod request;
 mod stage;
 
 pub use change_table::ChangeTable;
 pub(crate) use commit::Committer;
 pub(crate) use gate::{ChangeGuard, View};
+pub use join::Done;
 pub(crate) use request::Scope;

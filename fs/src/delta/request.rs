@@ -26,12 +26,14 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Adds a request and returns its ticket.
-    pub fn add(&mut self, scope: Scope) -> u64 {
-        match scope {
-            Scope::File(inode) => self.files.push(inode),
-            Scope::Namespace => {}
-            Scope::Everything => self.everything = true,
+    /// Adds requests and returns the ticket they share.
+    pub fn add_all(&mut self, scopes: impl IntoIterator<Item = Scope>) -> u64 {
+        for scope in scopes {
+            match scope {
+                Scope::File(inode) => self.files.push(inode),
+                Scope::Namespace => {}
+                Scope::Everything => self.everything = true,
+            }
         }
         self.last_ticket += 1;
         self.last_ticket

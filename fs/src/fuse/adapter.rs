@@ -201,8 +201,8 @@ impl Filesystem for Adapter {
         reply.error(Errno::ENOSYS);
     }
 
-    fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, data_only: bool, reply: ReplyEmpty) {
-        inode::make_durable(&self.volume, ino.0, data_only, reply);
+    fn fsync(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        inode::make_durable(&self.volume, ino.0, reply);
     }
 
     fn opendir(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -231,15 +231,8 @@ impl Filesystem for Adapter {
         directory::read_plus(&self.volume, ino.0, cookie, reply);
     }
 
-    fn fsyncdir(
-        &self,
-        _: &Request,
-        ino: INodeNo,
-        _: FileHandle,
-        data_only: bool,
-        reply: ReplyEmpty,
-    ) {
-        inode::make_durable(&self.volume, ino.0, data_only, reply);
+    fn fsyncdir(&self, _: &Request, ino: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+        inode::make_durable(&self.volume, ino.0, reply);
     }
 
     fn statfs(&self, _: &Request, _: INodeNo, reply: ReplyStatfs) {

@@ -34,14 +34,10 @@ pub(super) fn link_target(volume: &Volume, inode: InodeNumber, reply: ReplyData)
         .answer(reply, volume.readlink(inode), |reply, target| reply.data(&target));
 }
 
-/// FSYNC and FSYNCDIR.
-pub(super) fn make_durable(
-    volume: &Volume,
-    inode: InodeNumber,
-    data_only: bool,
-    reply: ReplyEmpty,
-) {
-    Call::new("fsync", inode).answer_empty(reply, volume.fsync(inode, data_only));
+/// FSYNC and FSYNCDIR; the reply may come from the thread that leads the commit.
+pub(super) fn make_durable(volume: &Volume, inode: InodeNumber, reply: ReplyEmpty) {
+    let call = Call::new("fsync", inode);
+    volume.fsync_then(inode, Box::new(move |outcome| call.answer_empty(reply, outcome)));
 }
 
 /// STATFS.

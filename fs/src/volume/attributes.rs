@@ -155,4 +155,3 @@ pub(super) fn clear_suid_sgid(record: &mut InodeRecord) {
         record.mode &= !SETGID;
     }
 }
-

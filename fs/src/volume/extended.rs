@@ -135,7 +135,10 @@ impl Volume {
         let (key, mut bucket) = self.xattr_bucket(&guard.view(), inode, name)?;
         change(&mut bucket)?;
         let item = (!bucket.entries.is_empty()).then_some(Item::Xattr(bucket));
-        if item.as_ref().is_some_and(|item| item.encoded_bytes() > braidfs_format::item::MAX_ITEM_BYTES) {
+        if item
+            .as_ref()
+            .is_some_and(|item| item.encoded_bytes() > braidfs_format::item::MAX_ITEM_BYTES)
+        {
             return Err(FsError::new(FsErrorKind::NoSpace, "too many attributes of one hash"));
         }
         guard.changes().set(key, item);

@@ -5,7 +5,7 @@ use braidfs_store::Reservation;
 
 use super::Volume;
 use super::attributes::clear_suid_sgid;
-use crate::delta::{ChangeGuard, Scope};
+use crate::delta::{ChangeGuard, Done, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{MAP_END, PinnedInode, now};
 
@@ -132,11 +132,7 @@ impl Volume {
     }
 
     /// The last page of a cut file changes, unless the cut is at a page's edge.
-    fn reserve_to_cut(
-        &self,
-        inode: &PinnedInode<'_>,
-        size: u64,
-    ) -> FsResult<Reservation> {
+    fn reserve_to_cut(&self, inode: &PinnedInode<'_>, size: u64) -> FsResult<Reservation> {
         let changes_page = size % BLOCK_BYTES != 0 && size < inode.state().record.size;
         if changes_page { self.reserve(1) } else { Ok(Reservation::default()) }
     }
@@ -176,6 +172,23 @@ impl Volume {
             self.committer.commit(Scope::File(pinned.share()))
         };
         synced().map_err(|error| error.during("fsync").on(inode))
+    }
+
+    /// As [`Volume::fsync`], but joins a commit that another thread leads without waiting for it:
+    /// `done` gets the outcome, on this thread or on the leader's.
+    pub fn fsync_then(&self, inode: InodeNumber, done: Done) {
+        if self.options.read_only {
+            return done(Ok(()));
+        }
+        match self.pin(inode) {
+            Ok(pinned) => {
+                let done = move |outcome: FsResult<()>| {
+                    done(outcome.map_err(|error| error.during("fsync").on(inode)));
+                };
+                self.committer.commit_then(Scope::File(pinned.share()), Box::new(done));
+            }
+            Err(error) => done(Err(error.during("fsync"))),
+        }
     }
 
     /// Makes everything durable.

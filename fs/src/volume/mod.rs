@@ -81,7 +81,8 @@ impl Volume {
             root_gid: options.root_gid,
             ..FormatOptions::default()
         };
-        Store::format(device, &format, progress).map_err(|error| FsError::from(error).during("mkfs"))
+        Store::format(device, &format, progress)
+            .map_err(|error| FsError::from(error).during("mkfs"))
     }
 
     /// Mounts the volume on `device`: replays its log and deletes its orphans.
@@ -199,7 +200,9 @@ impl Volume {
             None => Ok(()),
             Some(failure) => Err(FsError::new(
                 FsErrorKind::ReadOnly,
-                format!("the volume is read-only since an error ({failure}); unmount, check, mount"),
+                format!(
+                    "the volume is read-only since an error ({failure}); unmount, check, mount"
+                ),
             )),
         }
     }

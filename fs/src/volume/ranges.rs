@@ -106,9 +106,9 @@ impl Volume {
     ) -> FsResult<()> {
         let mut start = blocks.start;
         let backed = self.filler(inode).backed(blocks.clone())?;
-        let ends = backed.iter().map(|backed| {
-            (backed.start, backed.start + u64::from(backed.extent.length))
-        });
+        let ends = backed
+            .iter()
+            .map(|backed| (backed.start, backed.start + u64::from(backed.extent.length)));
         for (hole_end, next_start) in ends.chain([(blocks.end, blocks.end)]) {
             if hole_end > start {
                 let count = hole_end - start;

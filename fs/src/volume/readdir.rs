@@ -143,10 +143,8 @@ fn visit_dots(
     visit: &mut dyn FnMut(&DirectoryEntry) -> bool,
 ) -> bool {
     let parent = directory.state().record.parent;
-    let dots = [
-        (directory.number(), DOT_COOKIE, b".".to_vec()),
-        (parent, DOT_DOT_COOKIE, b"..".to_vec()),
-    ];
+    let dots =
+        [(directory.number(), DOT_COOKIE, b".".to_vec()), (parent, DOT_DOT_COOKIE, b"..".to_vec())];
     dots.into_iter().filter(|(_, cookie, _)| *cookie > after_cookie).all(|(inode, cookie, name)| {
         visit(&DirectoryEntry { inode, cookie, kind: FileKind::Directory, name })
     })

@@ -172,9 +172,7 @@ impl Volume {
 fn require_kind(victim: &Inode, directory: bool) -> FsResult<()> {
     match (directory, victim.is_directory()) {
         (true, false) => Err(FsError::new(FsErrorKind::NotADirectory, "not a directory")),
-        (false, true) => {
-            Err(FsError::new(FsErrorKind::IsADirectory, "is a directory; use rmdir"))
-        }
+        (false, true) => Err(FsError::new(FsErrorKind::IsADirectory, "is a directory; use rmdir")),
         _ => Ok(()),
     }
 }
