@@ -18,12 +18,12 @@ use crate::volume::scope::{Findings, Scope};
 
 /// Checks the volume on `device`.
 ///
-/// The volume is looked at as its next mount will find it: with the log replayed, in memory. Nothing is
-/// written. Nobody else may write to the device at the same time.
+/// The volume is looked at as its next mount will find it: with the log replayed, in memory.
+/// Nothing is written. Nobody else may write to the device at the same time.
 ///
 /// # Errors
-/// When there is no volume, when it is newer than this code, or when the device or the memory fails.
-/// Damage is no error: it is in the report.
+/// When there is no volume, when it is newer than this code, or when the device or the memory
+/// fails. Damage is no error: it is in the report.
 pub fn check(
     device: &dyn BlockDevice,
     options: &CheckOptions,

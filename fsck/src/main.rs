@@ -1,7 +1,7 @@
 //! The command `fsck.braidfs`: checks a volume and says what is wrong with it.
 //!
-//! Cargo builds it as `fsck-braidfs`, because a crate's name cannot hold a dot; it is installed under
-//! the name that fsck(8) looks for.
+//! Cargo builds it as `fsck-braidfs`, because a crate's name cannot hold a dot; it is installed
+//! under the name that fsck(8) looks for.
 
 #![forbid(unsafe_code)]
 

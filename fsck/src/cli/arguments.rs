@@ -50,8 +50,8 @@ pub struct Arguments {
     #[arg(short = 'v', long = "verbose")]
     pub verbose: bool,
 
-    /// Write the progress to this file descriptor, in lines of pass, done, total and device; 0 or no
-    /// number shows a bar. Without this option a bar is shown on a terminal
+    /// Write the progress to this file descriptor, in lines of pass, done, total and device; 0 or
+    /// no number shows a bar. Without this option a bar is shown on a terminal
     #[arg(
         short = 'C',
         long = "progress",
@@ -91,7 +91,8 @@ Exit status, the sum of:
    32  cancelled
   128  shared library error";
 
-/// Brings `-C3`, `-C 3` and `-fC3`, all of which e2fsck takes, into the one form that the table has.
+/// Brings `-C3`, `-C 3` and `-fC3`, all of which e2fsck takes, into the one form that the table
+/// has.
 pub fn normalise(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut normal: Vec<OsString> = Vec::new();
     let mut arguments = arguments.into_iter().peekable();

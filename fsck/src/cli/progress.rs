@@ -35,7 +35,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows progress as option `-C` says; `quiet` means that nothing is shown unless it asks for it.
+    /// Shows progress as option `-C` says; `quiet` means that nothing is shown unless it asks for
+    /// it.
     pub fn new(option: Option<i32>, quiet: bool, device: &str) -> io::Result<Self> {
         let sink = match option {
             Some(descriptor) if descriptor != 0 => {
@@ -55,7 +56,8 @@ impl Progress {
         })
     }
 
-    /// Ends the check at the first interrupt or termination signal; at the second one the process ends.
+    /// Ends the check at the first interrupt or termination signal; at the second one the process
+    /// ends.
     pub fn watch_signals(&self) -> io::Result<()> {
         for signal in [SIGINT, SIGTERM] {
             signal_hook::flag::register_conditional_default(signal, self.cancelled.clone())?;

@@ -103,7 +103,8 @@ fn log_line(out: &mut String, arguments: &Arguments, report: &Report) {
 fn totals_line(out: &mut String, arguments: &Arguments, report: &Report) {
     let Some(totals) = report.totals.as_ref().filter(|_| arguments.verbose) else { return };
     let text = format!(
-        "{} inodes ({} directories, {} orphans), {} mapped blocks, {} tree nodes, {} data blocks read",
+        "{} inodes ({} directories, {} orphans), {} mapped blocks, {} tree nodes, {} data blocks \
+         read",
         totals.inodes,
         totals.directories,
         totals.orphans,

@@ -1,9 +1,9 @@
 //! Pass 9: the bitmaps and the counts of the superblock.
 //!
 //! Both describe the tree on disk, not the log: in use are the fixed regions, the nodes and the
-//! extents of the tree. Of the two slots of a group the one in force has the highest sequence that is not
-//! above the superblock's; the other one is older, or was being written when the power went, and may
-//! be anything.
+//! extents of the tree. Of the two slots of a group the one in force has the highest sequence that
+//! is not above the superblock's; the other one is older, or was being written when the power went,
+//! and may be anything.
 
 use std::ops::Range;
 
@@ -123,8 +123,8 @@ impl Account<'_> {
         self.report_runs(&BLOCKS_MARKED_USED, marked_used);
     }
 
-    /// The bits of a word, beginning with block `first`, that are past the end of the volume; they count
-    /// as in use.
+    /// The bits of a word, beginning with block `first`, that are past the end of the volume; they
+    /// count as in use.
     fn past_end(&self, first: u64) -> u64 {
         match self.superblock.geometry.block_count.saturating_sub(first) {
             0 => u64::MAX,
@@ -158,8 +158,8 @@ fn word_of(bitmap: &BitmapBlock, index: usize) -> u64 {
     bytes.map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Inode numbers are never used again, so the next one must be above all there are: in the superblock
-/// above those of the tree, and after replay above all.
+/// Inode numbers are never used again, so the next one must be above all there are: in the
+/// superblock above those of the tree, and after replay above all.
 fn check_next_inode(scope: &Scope<'_>, known: &Known, superblock: &Superblock, tree: &TreeFacts) {
     let in_tree = (superblock.next_inode, tree.highest_inode);
     let after_replay = known.log.as_ref().zip(known.inodes.highest());

@@ -1,8 +1,9 @@
 //! Pass 6: connectivity.
 //!
 //! Everything but the root and orphans has a name; a directory has one, in the directory that it
-//! names as its parent; and going up from directory to directory leads to the root. An inode that has
-//! a name in a directory is reached if that directory is, so only directories have to be followed.
+//! names as its parent; and going up from directory to directory leads to the root. An inode that
+//! has a name in a directory is reached if that directory is, so only directories have to be
+//! followed.
 
 use braidfs_format::{FileKind, ROOT_INODE};
 
@@ -99,7 +100,8 @@ fn step_up(table: &InodeTable, index: usize) -> Option<usize> {
     table.directory_index(directory.named_in)
 }
 
-/// Reports the circle that begins and ends at `first`; the directories before it on the path lead into it.
+/// Reports the circle that begins and ends at `first`; the directories before it on the path lead
+/// into it.
 fn report_cycle(scope: &Scope<'_>, table: &InodeTable, path: &[usize], first: usize) {
     let circle = path.iter().skip_while(|index| **index != first);
     let inodes = circle.filter_map(|index| table.directories().get(*index)).map(|fact| fact.inode);

@@ -1,7 +1,7 @@
 //! Pass 10: the data, on demand.
 //!
-//! Extents are gathered and read in the order in which they lie on the device, a batch at a time, so
-//! that a disk with a head has little to seek.
+//! Extents are gathered and read in the order in which they lie on the device, a batch at a time,
+//! so that a disk with a head has little to seek.
 
 use braidfs_format::{Extent, ExtentContent, InodeNumber, Item, Key};
 
@@ -76,8 +76,8 @@ impl Sweep<'_> {
     }
 }
 
-/// How many blocks the first extents of the batch take that lie behind each other, up to what is read
-/// at once.
+/// How many blocks the first extents of the batch take that lie behind each other, up to what is
+/// read at once.
 fn contiguous_blocks(batch: &[Entry]) -> u64 {
     let mut runs = batch.iter().filter_map(|entry| entry.extent.blocks());
     let Some((start, mut length)) = runs.next() else { return 0 };

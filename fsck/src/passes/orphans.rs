@@ -1,7 +1,7 @@
 //! Pass 8: orphans: inodes without a name that were in use when the volume was last written to.
 //!
-//! An orphan record is a promise that the next mount deletes the inode, so it must stand for an inode
-//! that nothing needs: it exists, no name points to it, and its link count says so.
+//! An orphan record is a promise that the next mount deletes the inode, so it must stand for an
+//! inode that nothing needs: it exists, no name points to it, and its link count says so.
 
 use super::Known;
 use crate::error::Halt;

@@ -3,8 +3,9 @@
 //! All four copies are read. The one in force is the intact one with the highest sequence. The far
 //! copies are looked for where an intact near copy says, or else at the end of the device.
 //!
-//! A power loss while a superblock is written leaves torn copies in one slot, and so does the loss of
-//! a sector; as long as one copy is intact nothing is lost, so a copy that is not is only a notice.
+//! A power loss while a superblock is written leaves torn copies in one slot, and so does the loss
+//! of a sector; as long as one copy is intact nothing is lost, so a copy that is not is only a
+//! notice.
 
 use braidfs_format::{BLOCK_SIZE, BlockAddress, FormatErrorKind, Superblock};
 

@@ -20,8 +20,8 @@ problem_table! {
     LOSES_DATA | RECHECK;
 
     ENTRY_KIND = "B0504", Error, "a directory entry gives a wrong type of file",
-    message: "the entry {name} of directory {inode} says that inode {other} is of another type than \
-              it is ({detail})",
+    message: "the entry {name} of directory {inode} says that inode {other} is of another type \
+              than it is ({detail})",
     repair: "write the right type",
     PREEN;
 
@@ -62,8 +62,8 @@ problem_table! {
     PREEN;
 
     DIRECTORY_LINKS = "B0702", Error, "a directory's link count is wrong",
-    message: "directory {inode} needs a link count of {found}, two and one for each subdirectory; its \
-              record says {expected}",
+    message: "directory {inode} needs a link count of {found}, two and one for each subdirectory; \
+              its record says {expected}",
     repair: "write the right number",
     PREEN;
 

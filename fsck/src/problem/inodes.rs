@@ -19,7 +19,8 @@ problem_table! {
              attributes",
     LOSES_DATA | RECHECK;
 
-    INODE_FIELD = "B0404", Error, "a field of an inode has a value that this type of file cannot have",
+    INODE_FIELD = "B0404", Error,
+    "a field of an inode has a value that this type of file cannot have",
     message: "inode {inode}: {detail}",
     repair: "set the field to what the type of file allows",
     PREEN;
@@ -36,8 +37,8 @@ problem_table! {
     LOSES_DATA | RECHECK;
 
     EXTENT_OUTSIDE = "B0407", Error, "an extent leads out of the data area",
-    message: "the extent of inode {inode} at logical block {offset} takes {count} blocks from block \
-              {block}, outside of the data area",
+    message: "the extent of inode {inode} at logical block {offset} takes {count} blocks from \
+              block {block}, outside of the data area",
     repair: "drop the extent; the range becomes a hole",
     LOSES_DATA | RECHECK;
 
@@ -46,14 +47,16 @@ problem_table! {
     repair: "give each file a copy of its own, and keep those whose checksums fit",
     RECHECK;
 
-    LOGGED_BLOCK_IN_TREE = "B0409", Error, "a logged extent uses blocks that the tree still refers to",
+    LOGGED_BLOCK_IN_TREE = "B0409", Error,
+    "a logged extent uses blocks that the tree still refers to",
     message: "the log has written {count} blocks from block {block} for inode {inode}, logical \
               block {offset}, while the tree on disk still refers to them",
     repair: "replay the log, then give each file a copy of its own",
     RECHECK;
 
     EXTENT_BEYOND_SIZE = "B0410", Error, "a file has data beyond its size",
-    message: "inode {inode} has data at logical block {offset}, beyond its size of {expected} bytes",
+    message: "inode {inode} has data at logical block {offset}, beyond its size of {expected} \
+              bytes",
     repair: "free the blocks beyond the size",
     LOSES_DATA;
 
@@ -63,8 +66,8 @@ problem_table! {
     LOSES_DATA;
 
     EXTENT_TOO_NEW = "B0412", Error, "an extent is newer than what refers to it",
-    message: "the extent of inode {inode} at logical block {offset} was born in delta {found}, later \
-              than delta {expected} that refers to it",
+    message: "the extent of inode {inode} at logical block {offset} was born in delta {found}, \
+              later than delta {expected} that refers to it",
     repair: "set its birth to the delta that refers to it",
     PREEN;
 

@@ -38,7 +38,8 @@ problem_table! {
     repair: "replay what comes before, fold it into the tree, and begin the log anew",
     LOSES_DATA | RECHECK;
 
-    LOGGED_DATA_OVERWRITTEN = "B0207", Error, "data of a logged delta was overwritten by a later one",
+    LOGGED_DATA_OVERWRITTEN = "B0207", Error,
+    "data of a logged delta was overwritten by a later one",
     message: "delta {delta} has written {count} blocks from block {block} anew, which an earlier \
               delta of the log had written and which replay still needs",
     repair: "replay what is whole, fold it into the tree, and begin the log anew",

@@ -4,8 +4,8 @@
 //! (`B`, two digits of the pass, two of the problem), so that scripts, tests and a later repair can
 //! name it. Ids are not used again when a problem goes away.
 //!
-//! Invariants: ids are unique and ascend; a template names only fields that [`Finding`](crate::Finding)
-//! has; every id has a damaged volume in the tests that produces it.
+//! Invariants: ids are unique and ascend; a template names only fields that
+//! [`Finding`](crate::Finding) has; every id has a damaged volume in the tests that produces it.
 
 mod directories;
 mod inodes;

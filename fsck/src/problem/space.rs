@@ -4,14 +4,14 @@ use super::problem_table;
 
 problem_table! {
     NO_BITMAP = "B0901", Error, "neither bitmap of a group is intact",
-    message: "neither of the two bitmaps of group {count}, at block {block} and the one behind it, is \
-              in force ({detail})",
+    message: "neither of the two bitmaps of group {count}, at block {block} and the one behind it, \
+              is in force ({detail})",
     repair: "write the bitmap anew from what is in use",
     PREEN;
 
     BITMAP_DAMAGED = "B0902", Notice, "a bitmap block is damaged or torn",
-    message: "the bitmap at block {block} is not intact ({detail}); the other one of its group is in \
-              force, and the next unify writes it anew",
+    message: "the bitmap at block {block} is not intact ({detail}); the other one of its group is \
+              in force, and the next unify writes it anew",
     repair: "write the bitmap anew",
     PREEN | BY_UNIFY;
 
@@ -21,8 +21,8 @@ problem_table! {
     PREEN;
 
     BLOCKS_MARKED_USED = "B0904", Error, "blocks that nothing uses are marked as in use",
-    message: "{count} blocks from block {block} are not used by anything and the bitmap says that they \
-              are",
+    message: "{count} blocks from block {block} are not used by anything and the bitmap says that \
+              they are",
     repair: "mark them as free",
     PREEN;
 

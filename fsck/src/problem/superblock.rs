@@ -9,8 +9,8 @@ problem_table! {
     NEEDS_COPY;
 
     COPY_DAMAGED = "B0102", Notice, "a copy of the superblock is damaged or torn",
-    message: "the copy of the superblock at block {block} is not intact ({detail}); \
-              another one is in force, and a later unify writes this one anew",
+    message: "the copy of the superblock at block {block} is not intact ({detail}); another one is \
+              in force, and a later unify writes this one anew",
     repair: "write the copy anew from the one in force",
     PREEN | BY_UNIFY;
 

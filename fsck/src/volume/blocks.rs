@@ -1,8 +1,9 @@
 //! Maps of blocks.
 //!
-//! One bit a block in chunks the size of an allocation group, so that a chunk compares with a bitmap
-//! block bit by bit. A chunk that holds nothing takes no memory, and one that is all set takes none
-//! beyond its entry, so a map costs a bit for each block of the groups that are partly used.
+//! One bit a block in chunks the size of an allocation group, so that a chunk compares with a
+//! bitmap block bit by bit. A chunk that holds nothing takes no memory, and one that is all set
+//! takes none beyond its entry, so a map costs a bit for each block of the groups that are partly
+//! used.
 //!
 //! Invariant: `count` is the number of set bits; an absent chunk is all clear.
 

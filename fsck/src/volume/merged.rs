@@ -1,11 +1,11 @@
 //! Tree and log as one: the items of the volume as they will be after replay, in order of keys.
 //!
 //! Purpose: every pass above the tree asks for the merged view, so that a volume that was not
-//! unmounted in order is checked as its next mount will have it. The tree is streamed, so the memory
-//! needed does not grow with it.
+//! unmounted in order is checked as its next mount will have it. The tree is streamed, so the
+//! memory needed does not grow with it.
 //!
-//! An item of the log stands before, or instead of, the one of the tree with the same key. An extent of the
-//! tree is shown in as many parts as the log leaves of it; all of it is shown to
+//! An item of the log stands before, or instead of, the one of the tree with the same key. An
+//! extent of the tree is shown in as many parts as the log leaves of it; all of it is shown to
 //! [`Visitor::tree_extent`] before, because the blocks are in use until the next unify.
 
 use std::iter::Peekable;

@@ -3,8 +3,8 @@
 //! An inode that the log touches has an [`InodeOverlay`]: items that are put or deleted, pieces of
 //! its map that are replaced, and whether everything that the tree has of it is gone.
 //!
-//! Invariants: the pieces of an inode do not overlap; `items` holds no extents; memory is bounded by
-//! the size of the log.
+//! Invariants: the pieces of an inode do not overlap; `items` holds no extents; memory is bounded
+//! by the size of the log.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! Names for inodes.
 //!
 //! Only inodes that a finding is about get a name, so two sweeps over the directories are made when
-//! there are findings, and no memory is spent on names otherwise: the first sweep finds the names of
-//! the inodes that are wanted, the second those of the directories above them.
+//! there are findings, and no memory is spent on names otherwise: the first sweep finds the names
+//! of the inodes that are wanted, the second those of the directories above them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -58,8 +58,8 @@ fn ancestors(table: &InodeTable, directories: BTreeSet<InodeNumber>) -> BTreeSet
     all
 }
 
-/// The path of a directory, without a slash at its end; what is not reached from the root begins with
-/// an inode number.
+/// The path of a directory, without a slash at its end; what is not reached from the root begins
+/// with an inode number.
 fn directory_path(
     table: &InodeTable,
     names: &BTreeMap<InodeNumber, Vec<(InodeNumber, String)>>,

@@ -12,7 +12,8 @@ use crate::observer::Observer;
 use crate::options::CheckOptions;
 use crate::problem::Severity;
 
-/// The surroundings of a check. Findings are behind cells, so that a pass can report while it walks.
+/// The surroundings of a check. Findings are behind cells, so that a pass can report while it
+/// walks.
 pub(crate) struct Scope<'a> {
     pub(crate) device: &'a dyn BlockDevice,
     pub(crate) options: &'a CheckOptions,

@@ -83,8 +83,9 @@ impl<'a> Verifier<'a> {
         self.mismatches(extent, 0).into_iter().next()
     }
 
-    /// All blocks of the extent that are not as they should be. Only blocks with data are looked at.
-    /// Up to `ahead` blocks, counted from its start, will be asked for next and may be read with it.
+    /// All blocks of the extent that are not as they should be. Only blocks with data are looked
+    /// at. Up to `ahead` blocks, counted from its start, will be asked for next and may be read
+    /// with it.
     pub(crate) fn mismatches(&mut self, extent: &Extent, ahead: u64) -> Vec<Mismatch> {
         let ExtentContent::Blocks { address, checksums, .. } = &extent.content else {
             return Vec::new();

@@ -154,8 +154,8 @@ fn random_headers_and_superblocks_with_good_checksums() {
     }
 }
 
-/// A header may claim four gigabytes of records: nothing of that size is allocated before it is seen
-/// that they are not there.
+/// A header may claim four gigabytes of records: nothing of that size is allocated before it is
+/// seen that they are not there.
 #[test]
 fn huge_lengths_are_not_believed() {
     let mut volume = busy();

@@ -1,8 +1,8 @@
 //! The blocks that logged extents take.
 //!
-//! The tree on disk stays in force until the next unify, so nothing that the log has written may lie on
-//! blocks of its nodes or extents, with one exception: a file may write into blocks that the tree
-//! has reserved for it, and then its own logged extent replaces its own extent of the tree.
+//! The tree on disk stays in force until the next unify, so nothing that the log has written may
+//! lie on blocks of its nodes or extents, with one exception: a file may write into blocks that the
+//! tree has reserved for it, and then its own logged extent replaces its own extent of the tree.
 
 use std::ops::Range;
 
@@ -17,7 +17,8 @@ use crate::volume::scope::Scope;
 /// Runs of doubly used blocks that are kept.
 const CONFLICT_LIMIT: usize = 1000;
 
-/// Reports an extent of the tree that is not within the data area. Those of the log, replay has seen to.
+/// Reports an extent of the tree that is not within the data area. Those of the log, replay has
+/// seen to.
 pub(super) fn check_place(scope: &Scope<'_>, geometry: &Geometry, key: Key, extent: &Extent) {
     if let Some((address, length)) = extent.blocks()
         && !geometry.holds_data(address, length)

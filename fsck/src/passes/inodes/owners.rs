@@ -1,7 +1,7 @@
 //! Who uses the blocks that are in use twice.
 //!
-//! The maps of blocks say that a block is taken again, not by whom the first time. Only when that has
-//! happened, a second sweep looks for the owners.
+//! The maps of blocks say that a block is taken again, not by whom the first time. Only when that
+//! has happened, a second sweep looks for the owners.
 
 use std::ops::Range;
 

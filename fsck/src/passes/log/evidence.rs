@@ -1,8 +1,8 @@
 //! Evidence of deltas that were durable and are not reached by replay.
 //!
 //! A transaction says up to which delta everything was durable when it was written. Such a delta
-//! cannot be lost by a power loss: what is discarded by one replay was not durable, so no leftover of
-//! it says so. A leftover that claims more than replay reaches therefore proves damage.
+//! cannot be lost by a power loss: what is discarded by one replay was not durable, so no leftover
+//! of it says so. A leftover that claims more than replay reaches therefore proves damage.
 
 use braidfs_format::{BLOCK_SIZE, DeltaNumber, TransactionHeader};
 
@@ -62,7 +62,8 @@ fn witnesses(ring: &Ring<'_>, position: u64, count: u64) -> Vec<TransactionHeade
     (position..position + count).flat_map(|single| witnesses(ring, single, 1)).collect()
 }
 
-/// Whether its records are there, too, so that file content that merely looks like a header counts less.
+/// Whether its records are there, too, so that file content that merely looks like a header counts
+/// less.
 fn is_whole(ring: &Ring<'_>, header: &TransactionHeader) -> bool {
     u64::from(header.block_length) <= ring.blocks && matches!(payload_fits(ring, header), Ok(true))
 }

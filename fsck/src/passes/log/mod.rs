@@ -1,13 +1,13 @@
 //! Pass 2: the log.
 //!
 //! First the chain: transactions from the superblock's tail on, each of which must fit behind the
-//! one before (volume, place, delta, chain of checksums, checksum of its records). The first that does not
-//! fit ends the log; after a power loss that is how a log ends, so it is no problem by itself.
-//! Then the replay, in memory: the records of each transaction are decoded and applied. For
-//! transactions beyond the newest durable mark in the chain the data must fit its checksums, too; the first
-//! for which it does not ends the replay.
-//! At last the search for evidence: if a transaction elsewhere in the ring says that a delta was durable
-//! that replay does not reach, then something that was acknowledged is lost.
+//! one before (volume, place, delta, chain of checksums, checksum of its records). The first that
+//! does not fit ends the log; after a power loss that is how a log ends, so it is no problem by
+//! itself. Then the replay, in memory: the records of each transaction are decoded and applied. For
+//! transactions beyond the newest durable mark in the chain the data must fit its checksums, too;
+//! the first for which it does not ends the replay. At last the search for evidence: if a
+//! transaction elsewhere in the ring says that a delta was durable that replay does not reach, then
+//! something that was acknowledged is lost.
 
 mod chain;
 mod evidence;
@@ -56,8 +56,8 @@ pub(crate) fn run(scope: &Scope<'_>, known: &mut Known) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Whether it can be said from the first block of the log that there is nothing to replay. Anything that
-/// looks like a transaction of a later delta, whole or not, has to be looked at.
+/// Whether it can be said from the first block of the log that there is nothing to replay. Anything
+/// that looks like a transaction of a later delta, whole or not, has to be looked at.
 pub(crate) fn is_empty(scope: &Scope<'_>, superblock: &Superblock) -> bool {
     let ring = Ring::new(scope, superblock);
     let Ok(block) = ring.read_block(superblock.log_tail) else { return false };

@@ -73,8 +73,9 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Looks at one transaction, and applies it if replay comes that far. Those behind the end of the
-    /// replay may still tell why it ends there; behind one that makes no sense nothing is looked at.
+    /// Looks at one transaction, and applies it if replay comes that far. Those behind the end of
+    /// the replay may still tell why it ends there; behind one that makes no sense nothing is
+    /// looked at.
     fn transaction(&mut self, header: &TransactionHeader) -> Result<ControlFlow<()>, Halt> {
         let records = match self.records(header)? {
             Ok(records) => records,
@@ -173,8 +174,8 @@ impl Replay<'_> {
         Ok(None)
     }
 
-    /// Data with a wrong checksum did not make it before the power went, which is no fault. Any other
-    /// reason is one.
+    /// Data with a wrong checksum did not make it before the power went, which is no fault. Any
+    /// other reason is one.
     fn report_mismatch(&self, header: &TransactionHeader, mismatch: &Mismatch) {
         match &mismatch.cause {
             Cause::Checksum { .. } => {}

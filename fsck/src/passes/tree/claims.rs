@@ -1,7 +1,8 @@
 //! Which blocks the tree takes, and what it takes twice.
 //!
 //! A damaged tree could claim the whole volume with each of its extents, so claiming has a budget:
-//! once four times the data area was claimed there is no doubt about the damage, and the rest is left out.
+//! once four times the data area was claimed there is no doubt about the damage, and the rest is
+//! left out.
 
 use std::ops::Range;
 

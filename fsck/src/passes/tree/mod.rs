@@ -1,9 +1,10 @@
 //! Pass 3: the tree.
 //!
-//! Every node is read once, from the root down in the order of the keys. The decoder compares checksum,
-//! volume, address, birth and level with the pointer, and checks order and content of the entries;
-//! that a child is not newer than its parent and the root not newer than the last unify is part of
-//! that. What is left to see here are the places of nodes, the bounds of their keys, and their number.
+//! Every node is read once, from the root down in the order of the keys. The decoder compares
+//! checksum, volume, address, birth and level with the pointer, and checks order and content of the
+//! entries; that a child is not newer than its parent and the root not newer than the last unify is
+//! part of that. What is left to see here are the places of nodes, the bounds of their keys, and
+//! their number.
 //!
 //! The walk notes what later passes go by: the leaves, the blocks of nodes and of extents, what is
 //! used twice, and how many inodes the tree has.

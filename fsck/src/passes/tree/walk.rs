@@ -1,7 +1,8 @@
 //! The walk over the tree.
 //!
-//! A stack of children that are still to be looked at takes the place of recursion. It is bounded by the height
-//! of the tree times the entries of a node, and no node is read twice, so the walk ends on any tree.
+//! A stack of children that are still to be looked at takes the place of recursion. It is bounded
+//! by the height of the tree times the entries of a node, and no node is read twice, so the walk
+//! ends on any tree.
 
 use braidfs_format::{
     FormatError, FormatErrorKind, Item, Key, KeyKind, NODE_BLOCKS, NODE_SIZE, Node, NodeEntries,
@@ -117,8 +118,8 @@ impl Walk<'_> {
     }
 }
 
-/// Whether all keys, which are in order, are within the bounds that the parent gives. The first key of
-/// an interior node is only a bound itself and may be lower.
+/// Whether all keys, which are in order, are within the bounds that the parent gives. The first key
+/// of an interior node is only a bound itself and may be lower.
 fn within_bounds(entries: &NodeEntries, child: &Child) -> bool {
     let (lowest, last) = match entries {
         NodeEntries::Leaf(entries) => (key_of(entries.first()), key_of(entries.last())),

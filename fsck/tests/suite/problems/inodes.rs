@@ -158,7 +158,8 @@ fn logged_on_tree() -> Vec<Case> {
             let record = map_into_file(volume, extent_of_orphan(volume));
             volume.transactions.push(record);
         }),
-        // Even if the log has removed the other file: the tree on disk stays in force until the unify.
+        // Even if the log has removed the other file: the tree on disk stays in force until the
+        // unify.
         changed(id, "1 blocks", |volume| {
             let record = map_into_file(volume, extent_of_orphan(volume));
             let record = record.remove(ORPHAN).delete(Key::orphan(ORPHAN));

@@ -122,8 +122,8 @@ fn unreadable_data() -> Case {
     }
 }
 
-/// A block that a delta has freed is used again before anything durable says that the delta is, so one of
-/// the two versions is gone.
+/// A block that a delta has freed is used again before anything durable says that the delta is, so
+/// one of the two versions is gone.
 fn overwritten(the_later_one_is_there: bool) -> Case {
     let mut volume = VolumeBuilder::new();
     let mut record = inode_record(FileKind::Regular, 0, 0);

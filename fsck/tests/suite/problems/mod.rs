@@ -1,6 +1,7 @@
 //! One damage at a time: each problem of the table has a volume that has it and nothing else.
 
 mod directories;
+mod document;
 mod inodes;
 mod log;
 mod space;

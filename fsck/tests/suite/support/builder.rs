@@ -19,7 +19,8 @@ pub type InteriorEdit = Box<dyn Fn(u8, &mut Vec<(Key, NodePointer)>)>;
 pub type SuperblockEdit = Box<dyn Fn(&mut Superblock)>;
 /// Changes the header of the transaction of this index.
 pub type HeaderEdit = Box<dyn Fn(usize, &mut TransactionHeader)>;
-/// Changes the records of the transaction of this index, as bytes; checksums are put right afterwards.
+/// Changes the records of the transaction of this index, as bytes; checksums are put right
+/// afterwards.
 pub type PayloadEdit = Box<dyn Fn(usize, &mut Vec<u8>)>;
 
 /// A volume to be made. What the fields say is what gets onto the disk, right or wrong.
