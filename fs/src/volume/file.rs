@@ -208,8 +208,8 @@ impl Volume {
     /// # Errors
     /// `Io`.
     pub fn flush(&self, inode: InodeNumber) -> FsResult<()> {
-        match self.committer.failure() {
-            Some(failure) => Err(failure.clone().during("flush").on(inode)),
+        match self.failure() {
+            Some(failure) => Err(failure.during("flush").on(inode)),
             None => Ok(()),
         }
     }

@@ -196,15 +196,20 @@ impl Volume {
         if self.options.read_only {
             return Err(FsError::new(FsErrorKind::ReadOnly, "the volume is mounted read-only"));
         }
-        match self.committer.failure() {
+        match self.failure() {
             None => Ok(()),
             Some(failure) => Err(FsError::new(
                 FsErrorKind::ReadOnly,
-                format!(
-                    "the volume is read-only since an error ({failure}); unmount, check, mount"
-                ),
+                format!("the volume is read-only since an error ({failure}); unmount, check, mount"),
             )),
         }
+    }
+
+    /// The error that made the volume read-only: of a commit, or of a write or flush that the store did
+    /// outside of one.
+    fn failure(&self) -> Option<FsError> {
+        let committed = self.committer.failure().cloned();
+        committed.or_else(|| self.store.poisoned().map(FsError::from))
     }
 
     /// Enters the open delta for a change that may need `blocks` more blocks in the end.
