@@ -315,8 +315,13 @@ mod tests {
         });
         pressure.remove_dirty(100);
         assert!(!pressure.wait_for_demand(Instant::now() + Duration::from_millis(1)));
-        let _waiting = pressure.enter_frame_wait();
-        assert!(pressure.wait_for_demand(Instant::now()));
+        thread::scope(|scope| {
+            let backend =
+                scope.spawn(|| pressure.wait_for_demand(Instant::now() + Duration::from_secs(60)));
+            thread::sleep(Duration::from_millis(20));
+            let _waiting = pressure.enter_frame_wait();
+            assert!(backend.join().unwrap(), "who waits for memory asks for writeback");
+        });
     }
 
     #[test]

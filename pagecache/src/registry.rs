@@ -81,3 +81,27 @@ impl Registry {
         rest.filter_map(|(slot, mapping)| Some((slot + 1, mapping.upgrade()?))).next()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::PageCache;
+    use crate::config::CacheConfig;
+
+    #[test]
+    fn ids_are_reused_and_lead_to_living_mappings_only() {
+        let cache = PageCache::new(CacheConfig::default()).unwrap();
+        let registry = Registry::default();
+        let mappings = [Mapping::new(&cache), Mapping::new(&cache)];
+        let [first, second] = [0, 1].map(|at| registry.add(Arc::downgrade(&mappings[at])));
+        assert!(Arc::ptr_eq(&registry.get(second).unwrap(), &mappings[1]));
+        assert_eq!(OwnerId::from_word(second.to_word()), Some(second));
+        assert_eq!(OwnerId::from_word(0), None);
+        registry.remove(first);
+        assert!(registry.get(first).is_none());
+        assert_eq!(registry.next_from(0).unwrap().0, 2);
+        assert_eq!(registry.add(Arc::downgrade(&mappings[0])), first);
+        drop(mappings);
+        assert!(registry.next_from(0).is_none());
+    }
+}

@@ -113,19 +113,19 @@ impl<'a> Editor<'a> {
         {
             return Ok(());
         }
-        if self.dedup_zero && source.is_zero_page() {
-            return self.write_zeros(page);
-        }
         let Some(frame) = frame else {
             return self.write_new(segment, source, pages_left);
         };
         frame.metadata().mark_referenced();
+        if standing == Standing::InFlight && self.must_wait_for(page) {
+            return Err(Obstacle::Writeback);
+        }
+        if self.dedup_zero && source.is_zero_page() {
+            return self.write_zeros(page);
+        }
         if let Some(bytes) = self.state.table.page_mut(page) {
             source.copy_to(&mut bytes[segment.range()]);
             return Ok(self.state.redirty(page, standing, &mut self.tally)?);
-        }
-        if standing == Standing::InFlight && self.must_wait() {
-            return Err(Obstacle::Writeback);
         }
         self.write_copy(segment, source, pages_left)
     }
@@ -135,9 +135,12 @@ impl<'a> Editor<'a> {
         Ok(self.state.drop_pages(pages, &mut self.tally)?)
     }
 
-    /// Whether a page in flight may not be forked now.
-    fn must_wait(&self) -> bool {
-        self.policy == WritebackPolicy::Wait || self.mapping.cache().pressure().frozen_is_full()
+    /// Whether a page in flight may not be forked now. One that was copied when it was frozen need
+    /// not be.
+    fn must_wait_for(&mut self, page: u64) -> bool {
+        let waits = self.policy == WritebackPolicy::Wait
+            || self.mapping.cache().pressure().frozen_is_full();
+        waits && self.state.table.page_mut(page).is_none()
     }
 
     /// Writes to a page that is not cached.
@@ -149,9 +152,6 @@ impl<'a> Editor<'a> {
     ) -> Result<(), Obstacle> {
         if !segment.is_whole_page() {
             return Err(Obstacle::NotCached { page: segment.page, epoch: self.state.epoch() });
-        }
-        if self.dedup_zero && source.is_zero_page() {
-            return self.write_zeros(segment.page);
         }
         self.write_new(segment, source, pages_left)
     }
@@ -169,6 +169,9 @@ impl<'a> Editor<'a> {
         source: Source<'_>,
         pages_left: usize,
     ) -> Result<(), Obstacle> {
+        if self.dedup_zero && source.is_zero_page() {
+            return self.write_zeros(segment.page);
+        }
         let mut frame = self.take_frame(pages_left)?;
         let range = segment.range();
         frame[..range.start].fill(0);

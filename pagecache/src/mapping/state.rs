@@ -11,7 +11,7 @@
 
 use std::ops::Range;
 
-use braidfs_mm::{Entry, EntryMark, EntryRef, PageTable, TableError, Tag};
+use braidfs_mm::{Entry, EntryRef, PageTable, TableError, Tag};
 
 use super::tally::Tally;
 use super::version::{Standing, Version};
@@ -117,24 +117,17 @@ impl State {
         entry: Entry,
         tally: &mut Tally,
     ) -> Result<(), TableError> {
-        let entry = entry.with_mark(self.open.mark());
-        let before =
-            self.table.get(page).map(|old| (self.standing(&old), old.frame().is_some(), old.mark));
-        self.table.insert_tagged(page, entry, Tag::Dirty)?;
-        match before {
-            Some((Standing::Open, ..)) => {}
-            Some((Standing::InFlight, had_frame, mark)) => {
-                self.open_pages += 1;
-                if had_frame {
-                    tally.forks += 1;
-                    tally.frozen += Self::note_sole_frame(&mut self.in_flight, mark);
-                }
-            }
-            Some((Standing::Clean, ..)) | None => {
-                self.open_pages += 1;
-                tally.dirtied += 1;
-            }
+        let old = self.table.get(page);
+        let standing = old.as_ref().map_or(Standing::Clean, |old| self.standing(old));
+        let needed_by = old.and_then(|old| needing_version(&self.in_flight, &old));
+        self.table.insert_tagged(page, entry.with_mark(self.open.mark()), Tag::Dirty)?;
+        if let Some(version) = needed_by {
+            self.in_flight[version].sole_frames += 1;
+            tally.frozen += 1;
+            tally.forks += 1;
         }
+        self.open_pages += u64::from(standing != Standing::Open);
+        tally.dirtied += u64::from(standing == Standing::Clean);
         Ok(())
     }
 
@@ -155,15 +148,6 @@ impl State {
         Ok(())
     }
 
-    /// Accounts that a frame of the version stamped in `mark` is now needed by that version only. Returns how many were.
-    fn note_sole_frame(in_flight: &mut [InFlight], mark: EntryMark) -> u64 {
-        let version = in_flight.iter_mut().find(|in_flight| in_flight.version.stamped(mark));
-        version.map_or(0, |version| {
-            version.sole_frames += 1;
-            1
-        })
-    }
-
     /// Drops pages, dirty or not; fills under way are outdated.
     pub(crate) fn drop_pages(
         &mut self,
@@ -181,8 +165,9 @@ impl State {
                 }
                 Standing::InFlight => {
                     tally.dropped_dirty += count;
-                    if entry.frame().is_some() {
-                        tally.frozen += Self::note_sole_frame(in_flight, entry.mark);
+                    if let Some(version) = needing_version(in_flight, &entry) {
+                        in_flight[version].sole_frames += 1;
+                        tally.frozen += 1;
                     }
                 }
             }
@@ -190,4 +175,13 @@ impl State {
         self.outdate_fills();
         Ok(())
     }
+}
+
+/// Which of the versions in flight needs the frame of an entry: the one it was frozen with, unless that
+/// has a copy of its own.
+fn needing_version(in_flight: &[InFlight], entry: &EntryRef<'_>) -> Option<usize> {
+    let frame = entry.frame().filter(|_| !entry.tags.is_empty())?;
+    let at = in_flight.iter().position(|one| one.version.stamped(entry.mark))?;
+    let shares_nodes = !in_flight[at].gathered;
+    (shares_nodes || frame.metadata().references() > 1).then_some(at)
 }

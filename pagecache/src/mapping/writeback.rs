@@ -123,8 +123,7 @@ impl State {
     }
 
     fn clean(&mut self, entry: &FrozenEntry) {
-        let tags = TagSet::from(Tag::Dirty) | Tag::Writeback.into();
-        unlimited(self.table.change_tags(entry.page, TagSet::EMPTY, tags));
+        unlimited(self.table.change_tags(entry.page, TagSet::EMPTY, Tag::Writeback));
         if entry.frame.is_none() {
             unlimited(self.table.set_mark(entry.page, settled_mark()));
         }

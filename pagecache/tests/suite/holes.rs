@@ -87,6 +87,20 @@ fn zeros_written_over_data_free_its_frame_once_nobody_needs_it() {
 }
 
 #[test]
+fn durable_zeros_of_different_versions_collapse() {
+    let file = File::new(WritebackPolicy::Fork);
+    for page in 0..4096 {
+        file.fill_page(page, 0);
+        if page % 100 == 99 {
+            file.sync();
+        }
+    }
+    file.sync();
+    let bytes = file.counters().table_bytes;
+    assert!(bytes < 10_000, "{bytes} bytes of table for 4,096 pages of zeros");
+}
+
+#[test]
 fn zeros_are_kept_in_frames_when_deduplication_is_off() {
     let file = File::new(WritebackPolicy::Fork);
     file.cache.set_dedup_zero(false);

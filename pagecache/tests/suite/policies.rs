@@ -100,6 +100,33 @@ fn under_copy_every_dirty_page_is_copied_at_the_freeze_and_none_later() {
 }
 
 #[test]
+fn a_copied_page_that_is_replaced_is_not_counted_as_frozen_again() {
+    let file = File::new(WritebackPolicy::Copy);
+    (0..3).for_each(|page| file.fill_page(page, 1));
+    let version = file.freeze();
+    file.fill_page(0, 0);
+    file.truncate(2 * PAGE);
+    let counters = file.counters();
+    assert_eq!((counters.frozen_bytes, counters.forks), (3 * PAGE, 0));
+    assert_eq!(counters.frames_used, 4, "three copies, and one live page that is not zeros");
+    version.frozen.complete();
+    assert_eq!(file.counters().frozen_bytes, 0);
+}
+
+#[test]
+fn under_wait_even_zeros_wait_for_a_page_in_flight() {
+    let file = File::new(WritebackPolicy::Wait);
+    file.fill_page(0, 1);
+    let version = file.freeze();
+    thread::scope(|scope| {
+        let writer = spawn_waiting(scope, &file.cache, || file.fill_page(0, 0));
+        version.frozen.complete();
+        writer.join().unwrap();
+    });
+    assert_eq!(file.byte_of(0), 0);
+}
+
+#[test]
 fn a_copied_version_can_fail_and_what_was_not_written_since_is_dirty_again() {
     let file = File::new(WritebackPolicy::Copy);
     file.fill_page(0, 1);

@@ -143,16 +143,60 @@ fn a_failed_fill_is_reported_and_nothing_is_installed() {
     assert_eq!(file.byte_of(1), 3, "a whole page needs no fill");
 }
 
+/// Page 1 cannot be read any more, because its block was freed by what happens meanwhile.
+fn overtake(file: &File, how: impl FnOnce()) -> impl FnOnce() {
+    file.disk.make_unreadable(1..2);
+    move || {
+        how();
+        file.disk.make_unreadable(0..0);
+    }
+}
+
 #[test]
 fn a_fill_that_failed_because_it_was_overtaken_is_repeated() {
     let file = file_of_ones();
-    file.disk.make_unreadable(0..1);
-    let seen = read_across(&file, || {
-        file.fill_page(0, 2);
+    let ways: [&dyn Fn(); 3] = [
+        &|| file.fill_page(1, 2),
+        &|| {
+            file.fill_page(1, 2);
+            file.sync();
+            file.mapping.drop_clean(1..2);
+        },
+        &|| {
+            file.punch(PAGE, 2 * PAGE);
+            file.fill_page(1, 2);
+            file.sync();
+        },
+    ];
+    for way in ways {
+        let stall = file.disk.stall_next_fill();
+        let overtake = overtake(&file, way);
+        thread::scope(|scope| {
+            // Not in sequence, so nothing is read ahead that the error could be blamed on.
+            let reader = scope.spawn(|| file.read(PAGE + 7, 1));
+            stall.await_fill();
+            overtake();
+            stall.release();
+            assert_eq!(reader.join().unwrap(), [2]);
+        });
         file.sync();
-        file.disk.make_unreadable(0..0);
+        file.mapping.drop_clean(1..2);
+    }
+}
+
+#[test]
+fn a_partial_write_whose_fill_failed_because_it_was_overtaken_is_repeated() {
+    let file = file_of_ones();
+    let stall = file.disk.stall_next_fill();
+    let overtake = overtake(&file, || file.fill_page(1, 2));
+    thread::scope(|scope| {
+        let writer = scope.spawn(|| file.write(PAGE + 7, &[9]));
+        stall.await_fill();
+        overtake();
+        stall.release();
+        writer.join().unwrap();
     });
-    assert_eq!(seen, [2; PAGE_SIZE]);
+    assert_eq!(file.read(PAGE + 6, 3), [2, 9, 2]);
 }
 
 #[test]
