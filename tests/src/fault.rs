@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use braidfs::{FsError, FsErrorKind, MountOptions};
-use braidfs_block::{Fault, FaultyDevice, MemoryDevice, RecordingDevice};
+use braidfs_block::{BlockOperation, Fault, FaultyDevice, MemoryDevice, RecordingDevice};
 
 use crate::crash::recover;
 use crate::model::{Model, Tree, differences};
 use crate::steps::{Step, Steps};
-use crate::world::{World, repeatable};
+use crate::world::{World, read_tree, repeatable};
 
 type Device = Arc<RecordingDevice<Arc<FaultyDevice<MemoryDevice>>>>;
 
@@ -29,6 +29,8 @@ pub struct FaultRun {
     acknowledged: u64,
     /// Whether a commit has failed: nothing may be changed or acknowledged any more.
     failed: bool,
+    /// Whether only reads fail, which an operation can do without that needs none of them.
+    only_reads: bool,
 }
 
 /// Mount options under which nothing but the steps makes the volume use its device.
@@ -56,6 +58,7 @@ impl FaultRun {
             earlier_deltas: deltas,
             acknowledged: deltas,
             failed: false,
+            only_reads: false,
         };
         run.note_deltas(run.deltas());
         run.acknowledged = run.deltas();
@@ -71,10 +74,27 @@ impl FaultRun {
         for _ in 0..count {
             let step = steps.next(&self.world.model);
             self.apply(&step);
+            if self.only_reads {
+                self.read_what_can_be_read();
+            }
         }
         self.apply(&Step::Sync);
+        if self.only_reads {
+            self.faults.heal();
+        }
         self.world.compare();
         self.finish()
+    }
+
+    /// Reads the whole tree; if that fails, it must be because of the device.
+    fn read_what_can_be_read(&self) {
+        let injected = self.faults.injected();
+        let found = read_tree(&self.world.volume);
+        let struck = self.faults.injected() > injected;
+        match found {
+            Err(error) => assert!(struck && is_io(&error), "{error}"),
+            Ok(tree) => assert_eq!(differences(&self.world.model.live_tree(), &tree), ""),
+        }
     }
 
     /// Applies a step, with the rules that hold now.
@@ -116,11 +136,18 @@ impl FaultRun {
     }
 
     /// Mounts what is on the disk, and what may be if some of the last writes did not make it.
-    fn finish(self) -> Outcome {
+    fn finish(mut self) -> Outcome {
+        let before = self.faults.injected();
+        let closed = self.world.volume.unmount();
         let injected = self.faults.injected();
+        let expected = self.failed || injected > before;
+        assert!(closed.is_err() == expected || self.only_reads, "unmount: {closed:?}");
+        if closed.is_err() && !self.failed {
+            self.world.model.stage_everything();
+            self.note_deltas(self.deltas() + 1);
+            self.failed = true;
+        }
         let Self { world, device, states, acknowledged, failed, .. } = self;
-        let closed = world.volume.unmount();
-        assert_eq!(closed.is_err(), failed, "unmount: {closed:?}");
         let recording = device.recording();
         let end = recording.crash_point(recording.events().len());
         let mut cases: Vec<_> = end.subsets(4).collect();
@@ -164,7 +191,8 @@ pub struct Outcome {
 
 /// Sets a fault on a fresh run over `base`, and runs random steps.
 pub fn run_with(base: &Prepared, fault: Fault, seed: u64, count: usize) -> Outcome {
-    let run = FaultRun::new(&base.image, base.model.clone(), base.deltas);
+    let mut run = FaultRun::new(&base.image, base.model.clone(), base.deltas);
+    run.only_reads = fault.operation == BlockOperation::Read;
     run.faults.inject(fault);
     run.run(seed, count)
 }

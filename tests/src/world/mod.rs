@@ -9,7 +9,7 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use braidfs::{FsError, MountOptions, Volume};
+use braidfs::{FsError, FsErrorKind, MountOptions, Volume};
 use braidfs_block::BlockDevice;
 use braidfs_format::Timestamp;
 use braidfs_store::{FormatOptions, Store};
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::model::{Model, Tree, differences};
 use crate::steps::Step;
-pub use read::read_tree;
+pub use read::{read_content, read_tree};
 pub use steps::resolve;
 
 /// How large the log of a test's volume is.
@@ -94,6 +94,25 @@ impl World {
         assert_eq!(errno, expected, "{step:?}: {found:?}");
         self.update_cache();
         expected.is_ok()
+    }
+
+    /// As [`Self::apply`], but the volume may find that there is no space: then nothing may have changed. True if so.
+    ///
+    /// # Panics
+    /// If volume and model do not agree.
+    pub fn apply_unless_full(&mut self, step: &Step) -> bool {
+        let before = self.model.clone();
+        let expected = self.apply_to_model(step);
+        let found = self.apply_to_volume(step);
+        if found.as_ref().is_err_and(|error| error.kind() == FsErrorKind::NoSpace) {
+            self.model = before;
+            self.compare();
+            return true;
+        }
+        let errno = found.as_ref().map(|_| ()).map_err(FsError::errno);
+        assert_eq!(errno, expected, "{step:?}: {found:?}");
+        self.update_cache();
+        false
     }
 
     /// Keeps everything that has a name in memory from now on, as a kernel's cache does.
