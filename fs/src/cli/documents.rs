@@ -55,13 +55,37 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
 /// The page of one command, in section 8.
 fn page(command: Command, name: &str) -> io::Result<(String, Vec<u8>)> {
     let mounts = name.contains("mount") && !name.contains("umount");
+    let has_verbs = command.has_subcommands();
+    let examples = command.get_after_help().map(ToString::to_string);
     let man = Man::new(command.name(name.to_owned()).bin_name(name.to_owned())).section("8");
     let mut text = Vec::new();
-    man.render(&mut text)?;
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    man.render_synopsis_section(&mut text)?;
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if has_verbs {
+        man.render_subcommands_section(&mut text)?;
+    }
     if mounts {
         mount_options().to_writer(&mut text)?;
     }
+    if let Some(examples) = examples {
+        as_written(&examples).to_writer(&mut text)?;
+    }
+    man.render_version_section(&mut text)?;
     Ok((format!("{name}.8"), text))
+}
+
+/// The section with the examples, in lines as they are.
+fn as_written(examples: &str) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXAMPLES"]).control("nf", []);
+    for line in examples.lines() {
+        section.text([roman(line)]);
+    }
+    section.control("fi", []);
+    section
 }
 
 /// The section that lists the options of `-o`.

@@ -85,9 +85,8 @@ const OPTIONS: &[MountOption] = &[
     set("nodev", |s| s.kernel.dev = false, "device files are only files"),
     set("exec", |s| s.kernel.exec = true, "let programs be run"),
     set("noexec", |s| s.kernel.exec = false, "do not let programs be run"),
-    set("sync", |s| s.kernel.sync = true, "make each write durable before it returns"),
+    set("sync", |s| s.kernel.sync = true, "make what is written to a file durable at once"),
     set("async", |s| s.kernel.sync = false, "the opposite of sync"),
-    set("dirsync", |s| s.kernel.dirsync = true, "as sync, for changes of directories"),
     set("relatime", |s| access(s, AccessTimeChoice::Relatime), "see --access-time"),
     set("noatime", |s| access(s, AccessTimeChoice::Noatime), "see --access-time"),
     set("strictatime", |s| access(s, AccessTimeChoice::Strictatime), "see --access-time"),
@@ -100,6 +99,7 @@ const OPTIONS: &[MountOption] = &[
     value("threads", threads, "see --threads"),
     value("log_file", log_file, "see --log-file"),
     nothing("defaults"),
+    nothing("dirsync"),
     nothing("default_permissions"),
     nothing("atime"),
     nothing("diratime"),
@@ -186,7 +186,7 @@ impl MountSettings {
                 return Ok(());
             }
             return Err(CliError::usage(format!(
-                "the mount option `{word}` is not known; `braidfs help mount` shows where to look"
+                "the mount option `{word}` is not known; `braidfs help mount` lists them"
             )));
         };
         match (&option.effect, value) {
@@ -273,7 +273,7 @@ mod tests {
         assert!(settings.ignored.contains(&"x-systemd.requires=/a".to_owned()));
         let settings = parsed("ro,noatime,sync,dirsync,noexec").unwrap();
         let kernel = settings.kernel;
-        assert!(kernel.read_only && kernel.noatime && kernel.sync && kernel.dirsync);
+        assert!(kernel.read_only && kernel.noatime && kernel.sync);
         assert!(!kernel.exec && !kernel.suid && !kernel.dev);
     }
 

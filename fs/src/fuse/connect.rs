@@ -79,7 +79,6 @@ pub(super) fn mount_flags(options: &KernelOptions) -> MountFlags {
     flags.set(MountFlags::NOEXEC, !options.exec);
     flags.set(MountFlags::NOATIME, options.noatime);
     flags.set(MountFlags::SYNCHRONOUS, options.sync);
-    flags.set(MountFlags::DIRSYNC, options.dirsync);
     flags
 }
 
@@ -95,7 +94,6 @@ pub(super) fn option_words(options: &FuseOptions) -> String {
         choice(kernel.exec, "exec", "noexec"),
         choice(kernel.noatime, "noatime", ""),
         choice(kernel.sync, "sync", ""),
-        choice(kernel.dirsync, "dirsync", ""),
         choice(options.allow_other, "allow_other", ""),
     ] {
         if !word.is_empty() {

@@ -31,8 +31,6 @@ pub struct KernelOptions {
     pub noatime: bool,
     /// Make each write durable before it returns.
     pub sync: bool,
-    /// The same for changes of directories.
-    pub dirsync: bool,
 }
 
 /// How a volume is mounted.

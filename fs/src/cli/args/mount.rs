@@ -1,22 +1,36 @@
 //! What `mount` can be told, by people and by mount(8).
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use crate::cli::mount_options::described;
 use crate::cli::size::{parse_duration, parse_size};
+
+const EXAMPLES: &str = "Examples:\n  \
+    braidfs mount disk.img mnt --create 2G\n  \
+    braidfs mount --daemon /dev/sdb1 /mnt -o allow_other,noatime\n\n\
+    In /etc/fstab:\n  \
+    /images/disk.img  /mnt  fuse.braidfs  defaults,nofail  0  0";
+
+/// The examples, and the mount options that mean something here.
+fn long_examples() -> String {
+    let mut text = format!("{EXAMPLES}\n\nMount options:");
+    for (name, help) in described() {
+        // Writing to a String does not fail.
+        let _ = write!(text, "\n  {name:<24}{help}");
+    }
+    text
+}
 
 /// Mount a volume
 ///
 /// Stays in the foreground until Ctrl-C, SIGTERM or an unmount, each of which ends it with
 /// everything on disk; with --daemon it returns as soon as the volume can be used.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    braidfs mount disk.img mnt --create 2G\n  \
-    braidfs mount --daemon /dev/sdb1 /mnt -o allow_other,noatime\n\n\
-    In /etc/fstab:\n  \
-    /images/disk.img  /mnt  fuse.braidfs  defaults,nofail  0  0")]
+#[command(after_help = EXAMPLES, after_long_help = long_examples())]
 pub struct MountArguments {
     /// The image file or the block device
     pub image: PathBuf,
