@@ -87,6 +87,8 @@ impl Store {
             let ring = self.ring.lock();
             (ring.used(), ring.length())
         };
+        // Not inside the literal: the guard would live on while `inode_count` asks for another.
+        let overlay_keys = self.layers.read().footprint().keys();
         let counters = &self.counters;
         StoreStatistics {
             deltas: counters.deltas.get(),
@@ -99,7 +101,7 @@ impl Store {
             data_blocks_read: counters.data_blocks_read.get(),
             log_blocks,
             log_used_blocks,
-            overlay_keys: self.layers.read().footprint().keys(),
+            overlay_keys,
             data_blocks: space.total,
             free_blocks: space.free,
             available_blocks: space.available,
