@@ -1,14 +1,16 @@
 //! The space that the next unify needs, set aside before it is.
 //!
 //! What is published must be foldable into the tree, however full the volume is. So the store holds
-//! a reservation that covers the worst the layers can do to the tree, and never less than a floor,
-//! out of which changes are made on a volume that is full. Where it cannot be had, the store is
-//! *short*: data is refused space until a unify has made the need small again.
+//! a reservation of quads that covers the *need* of the layers, and beyond that a *floor*: as much as
+//! rewriting the tree may take, since a volume that is full must still take deletions, and nobody
+//! reserves for those. If the floor cannot be had the volume is *full*, and data gets no space. If
+//! the need cannot be had the store is *short*, and each publish unifies first.
 //!
 //! Lock order: the reservation's mutex comes after the layers' lock and before the allocator's.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use braidfs_format::NODE_BLOCKS;
 use parking_lot::Mutex;
 
 use crate::error::StoreError;
@@ -19,46 +21,42 @@ use crate::space::{Reservation, Space};
 pub(crate) struct UnifyNeed {
     /// Aligned quads of blocks, for tree nodes.
     pub(crate) quads: u64,
+    /// Quads to hold even if the layers need fewer.
+    pub(crate) floor_quads: u64,
     /// Blocks for inline content that moves out of the tree.
     pub(crate) blocks: u64,
 }
 
 /// The reservation for the next unify.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct MetadataReserve {
     held: Mutex<Reservation>,
-    floor_quads: u64,
+    full: AtomicBool,
     short: AtomicBool,
 }
 
 impl MetadataReserve {
-    /// Nothing held yet, on a volume of `block_count` blocks.
-    pub(crate) fn new(block_count: u64) -> Self {
-        let floor_quads = (block_count / 1024).clamp(32, 1024);
-        Self { held: Mutex::default(), floor_quads, short: AtomicBool::new(false) }
-    }
-
-    /// Holds at least `need`. Returns whether it could be had.
+    /// Holds what `need` says, as far as it can be had. Returns whether the need itself could.
     pub(crate) fn hold(&self, space: &Space, need: UnifyNeed) -> bool {
         let mut held = self.held.lock();
-        let quads = need.quads.max(self.floor_quads).saturating_sub(held.quads());
-        let blocks = need.blocks.saturating_sub(held.blocks());
-        if quads > 0 || blocks > 0 {
-            match space.reserve(blocks, quads) {
-                Ok(more) => held.join(more),
-                Err(_) => {
-                    self.short.store(true, Ordering::Release);
-                    return false;
-                }
-            }
-        }
-        self.short.store(false, Ordering::Release);
-        true
+        let wanted = need.quads.max(need.floor_quads);
+        let complete = grow(&mut held, space, wanted, need.blocks);
+        // Where only quads are wanting, keeping data out of what lies between them helps nobody.
+        let missing = NODE_BLOCKS.saturating_mul(wanted.saturating_sub(held.quads()));
+        self.full.store(!complete && space.counts().available < missing, Ordering::Release);
+        let enough = complete || grow(&mut held, space, need.quads, need.blocks);
+        self.short.store(!enough, Ordering::Release);
+        enough
     }
 
-    /// Whether the last need could not be covered.
+    /// Whether the need of the layers is not covered.
     pub(crate) fn is_short(&self) -> bool {
         self.short.load(Ordering::Acquire)
+    }
+
+    /// Whether all that is left is wanted for metadata.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
     }
 
     /// Takes all that is held, for a unify to spend.
@@ -71,12 +69,32 @@ impl MetadataReserve {
         {
             let mut held = self.held.lock();
             held.join(left);
-            let surplus = held.quads().saturating_sub(need.quads.max(self.floor_quads));
+            let surplus = held.quads().saturating_sub(need.quads.max(need.floor_quads));
             drop(held.split_quads(surplus));
             held.trim_to(need.blocks);
         }
         self.hold(space, need);
     }
+
+    /// Reserves `blocks` for data, out of the half of what is held if there are no others.
+    pub(crate) fn lend(&self, space: &Space, blocks: u64) -> Result<Reservation, StoreError> {
+        let mut held = self.held.lock();
+        space.reserve(blocks, 0).or_else(|_| {
+            let quads = blocks.div_ceil(NODE_BLOCKS).min(held.quads() / 2);
+            drop(held.split_quads(quads));
+            space.reserve(blocks, 0)
+        })
+    }
+}
+
+/// Makes `held` as large as is asked. Returns whether that could be had.
+fn grow(held: &mut Reservation, space: &Space, quads: u64, blocks: u64) -> bool {
+    let quads = quads.saturating_sub(held.quads());
+    let blocks = blocks.saturating_sub(held.blocks());
+    if quads == 0 && blocks == 0 {
+        return true;
+    }
+    space.reserve(blocks, quads).map(|more| held.join(more)).is_ok()
 }
 
 /// A reservation that grows by what is still available when it runs out.

@@ -132,7 +132,7 @@ impl Store {
             ring: Mutex::new(ring),
             layers: RwLock::new(layers),
             superblock: Mutex::new(superblock),
-            metadata_reserve: MetadataReserve::new(geometry.block_count),
+            metadata_reserve: MetadataReserve::default(),
             space,
             nodes,
             flusher: Flusher::new(written, recorded),
@@ -150,8 +150,10 @@ impl Store {
     /// Makes everything durable, unifies it and marks the volume as closed. Later changes are
     /// refused; reads still work. Closing again, or closing what is read-only, does nothing.
     ///
+    /// If there is no space to unify, the deltas stay in the log, and the next mount replays them.
+    ///
     /// # Errors
-    /// Those of [`Store::make_durable`] and [`Store::unify`]; the volume is then open still.
+    /// Those of [`Store::make_durable`], and failures of the device; the volume is then open still.
     pub fn close(&self) -> Result<(), StoreError> {
         if self.access.load(Ordering::Acquire) != Access::ReadWrite as u8 {
             return Ok(());
@@ -159,7 +161,12 @@ impl Store {
         self.poison.check()?;
         let _turn = self.unify_lock.lock();
         self.make_durable(self.flusher.written())?;
-        self.unify_durable(true)?;
+        match self.unify_durable(true) {
+            Err(error) if error.kind() == StoreErrorKind::NoSpace => {
+                tracing::warn!(%error, "the log stays as it is; the next mount replays it");
+            }
+            outcome => outcome?,
+        }
         self.access.store(Access::Closed as u8, Ordering::Release);
         Ok(())
     }
@@ -169,11 +176,21 @@ impl Store {
     /// # Errors
     /// [`StoreErrorKind::NoSpace`] if they cannot be promised; [`Store::reclaim`] may help.
     pub fn reserve(&self, blocks: u64) -> Result<Reservation, StoreError> {
-        if blocks > 0 && self.metadata_reserve.is_short() {
-            let detail = "the space is needed for changes that are not unified yet";
+        if blocks > 0 && self.metadata_reserve.is_full() {
+            let detail = "what is left is needed for metadata; delete something and try again";
             return Err(StoreError::no_space("reserving space", detail));
         }
         self.space.reserve(blocks, 0)
+    }
+
+    /// Reserves `blocks` blocks for data that takes the place of as many that were just given up for
+    /// it, as preallocated ones: if there are no others they come out of what is held for metadata,
+    /// which gets the freed ones in turn.
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::NoSpace`] if not even that is enough.
+    pub fn reserve_prepaid(&self, blocks: u64) -> Result<Reservation, StoreError> {
+        self.metadata_reserve.lend(&self.space, blocks)
     }
 
     /// Refuses what would change the volume if that cannot be done.

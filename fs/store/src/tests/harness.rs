@@ -7,7 +7,7 @@ use braidfs_block::{BlockDevice, MemoryDevice};
 use braidfs_format::{BLOCK_SIZE, Item, Key, KeyKind};
 
 use super::model::{Edit, Model, blocks_of, change_set};
-use crate::{FormatOptions, OpenOptions, ReplayReport, Store, StoreError};
+use crate::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store, StoreError};
 
 pub(super) const MIB: u64 = 1 << 20;
 const LAST: Key = Key { inode: u64::MAX, kind: KeyKind::Orphan, offset: u64::MAX };
@@ -32,7 +32,7 @@ pub(super) fn open_read_only(device: Arc<dyn BlockDevice>) -> (Store, ReplayRepo
 /// A store and, by delta, what it should hold.
 pub(super) struct Harness {
     pub(super) device: Arc<dyn BlockDevice>,
-    pub(super) store: Store,
+    pub(super) store: Arc<Store>,
     /// The state after each delta; the first is mkfs.
     pub(super) history: Vec<Model>,
 }
@@ -43,7 +43,7 @@ impl Harness {
         let (store, _) = open(Arc::clone(&device)).unwrap();
         let mut root = Model::default();
         root.items.insert(Key::inode(1), store.get(&Key::inode(1)).unwrap().unwrap());
-        Self { device, store, history: vec![root.clone(), root] }
+        Self { device, store: Arc::new(store), history: vec![root.clone(), root] }
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -55,13 +55,25 @@ impl Harness {
     }
 
     pub(super) fn try_publish(&mut self, edits: &[Edit]) -> Result<u64, StoreError> {
-        let mut reservation = match self.store.reserve(blocks_of(edits)) {
+        let reservation = match self.store.reserve(blocks_of(edits)) {
             Ok(reservation) => reservation,
             Err(_) => {
                 self.store.reclaim()?;
                 self.store.reserve(blocks_of(edits))?
             }
         };
+        self.try_publish_with(edits, reservation)
+    }
+
+    pub(super) fn publish_with(&mut self, edits: &[Edit], reservation: Reservation) -> u64 {
+        self.try_publish_with(edits, reservation).unwrap()
+    }
+
+    fn try_publish_with(
+        &mut self,
+        edits: &[Edit],
+        mut reservation: Reservation,
+    ) -> Result<u64, StoreError> {
         let changes = change_set(&self.store, edits, &mut reservation);
         let delta = self.store.publish(changes)?;
         assert_eq!(delta, self.history.len() as u64);
@@ -80,7 +92,7 @@ impl Harness {
     /// Opens the volume anew, without closing it: as after the process was killed.
     pub(super) fn reopen(&mut self) -> ReplayReport {
         let (store, report) = open(Arc::clone(&self.device)).unwrap();
-        self.store = store;
+        self.store = Arc::new(store);
         self.history.push(self.model().clone());
         assert_eq!(self.store.next_delta(), self.history.len() as u64);
         report

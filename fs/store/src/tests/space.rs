@@ -19,14 +19,13 @@ fn addresses(harness: &Harness, inode: u64) -> BTreeSet<u64> {
     runs.flat_map(|(start, length)| start..start + length).collect()
 }
 
-/// Fills the volume with data until it refuses more. Returns the number of files.
-fn fill(harness: &mut Harness) -> u64 {
-    let mut inode = 2;
+/// Fills the volume with files from `inode` on until it refuses more. Returns the next inode.
+fn fill_with(harness: &mut Harness, mut inode: u64, blocks: u64) -> u64 {
     loop {
         let edits = [
             Edit::Put(Key::inode(inode), inode_record(1)),
             Edit::Put(Key::dirent(1, inode), dirent(inode)),
-            write(inode, 0, 64, inode),
+            write(inode, 0, blocks, inode),
         ];
         match harness.try_publish(&edits) {
             Ok(delta) => harness.store.make_durable(delta).unwrap(),
@@ -37,6 +36,10 @@ fn fill(harness: &mut Harness) -> u64 {
         }
         inode += 1;
     }
+}
+
+fn fill(harness: &mut Harness) -> u64 {
+    fill_with(harness, 2, 64)
 }
 
 #[test]
@@ -263,5 +266,77 @@ fn what_is_logged_while_a_unify_finds_no_space_is_merged_with_it() {
     harness.reopen();
     harness.check();
     harness.store.unify().unwrap();
+    harness.check();
+}
+
+#[test]
+fn a_volume_can_be_closed_without_space_to_unify() {
+    let mut harness = Harness::new(formatted(16 * MIB, Some(64)));
+    harness.commit(&[write(2, 0, 8, 1), Edit::Put(Key::inode(3), inode_record(1))]);
+    let starved = starve(&harness);
+    harness.store.close().unwrap();
+    drop(starved);
+    let report = harness.reopen();
+    assert_eq!((report.clean, report.deltas), (false, 2));
+    harness.check();
+}
+
+/// Names only: what is in the way then are tree nodes, each of which a delta may touch.
+#[test]
+fn a_volume_full_of_names_takes_deletions_and_closes() {
+    let mut harness = Harness::new(formatted(16 * MIB, Some(256)));
+    let hash = |name: u64| 2 + (name.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 8);
+    let mut names = 0;
+    loop {
+        // As a filesystem does: the space for some names is reserved, then they are published.
+        let Ok(reservation) = harness.store.reserve(2 * 400).or_else(|_| {
+            harness.store.reclaim().unwrap();
+            harness.store.reserve(2 * 400)
+        }) else {
+            break;
+        };
+        let names_of = |name| Edit::Put(Key::dirent(1, hash(name)), dirent(name));
+        let edits: Vec<_> = (names..names + 400).map(names_of).collect();
+        harness.publish(&edits);
+        drop(reservation);
+        names += 400;
+    }
+    assert!(names > 10_000, "only {names} names");
+    harness.store.reclaim().unwrap();
+    for some in 0..4 {
+        let delete = |name| Edit::Delete(Key::dirent(1, hash(name)));
+        let edits: Vec<_> = (some * 1000..some * 1000 + 900).map(delete).collect();
+        harness.commit(&edits);
+        let touch = |name| Edit::Put(Key::dirent(1, hash(name)), dirent(name + 1));
+        let edits: Vec<_> = (8000 + some * 300..8000 + some * 300 + 300).map(touch).collect();
+        harness.commit(&edits);
+        harness.store.unify().unwrap();
+    }
+    harness.check();
+    harness.store.close().unwrap();
+    assert!(harness.reopen().clean);
+    harness.check();
+}
+
+#[test]
+fn data_for_blocks_that_were_given_up_finds_space() {
+    let mut harness = Harness::new(formatted(16 * MIB, Some(64)));
+    let unwritten = Edit::Write { inode: 2, start: 0, length: 256, tag: 0, how: How::Unwritten };
+    harness.commit(&[unwritten]);
+    fill_with(&mut harness, 3, 16);
+    let left = harness.store.statistics().available_blocks;
+    drop(
+        harness.store.reserve(left).map(|all| harness.publish_with(&[write(900, 0, left, 1)], all)),
+    );
+    for part in 0..16 {
+        let edits = [write(2, part * 16, 16, part)];
+        let reservation = harness.store.reserve(16).or_else(|_| {
+            harness.commit(&[Edit::Punch { inode: 2, start: part * 16, length: 16 }]);
+            harness.store.reclaim().unwrap();
+            harness.store.reserve_prepaid(16)
+        });
+        harness.publish_with(&edits, reservation.unwrap());
+        harness.store.make_durable(harness.store.next_delta() - 1).unwrap();
+    }
     harness.check();
 }

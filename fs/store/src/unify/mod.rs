@@ -14,6 +14,7 @@
 
 mod fold;
 mod in_force;
+mod need;
 mod write;
 
 use std::sync::Arc;
@@ -22,13 +23,10 @@ use std::time::Instant;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::footprint::Footprint;
 use crate::layers::Layer;
-use crate::metadata_reserve::{Budget, UnifyNeed};
+use crate::metadata_reserve::Budget;
 use crate::space::UnifyTurn;
 use crate::store::Store;
-use crate::tree::{EditBound, Tree, worst_case_nodes};
-
-/// Keys in the layers above which a unify is due, to bound memory and the time of the next one.
-const MANY_KEYS: u64 = 400_000;
+use crate::tree::Tree;
 
 /// What a unify works on.
 struct Work<'a> {
@@ -57,43 +55,6 @@ impl Store {
     pub fn reclaim(&self) -> Result<(), StoreError> {
         self.make_durable(self.flusher.written())?;
         self.unify()
-    }
-
-    /// Whether a unify is due: the log is half full, the layers are large, or much space waits for
-    /// it.
-    pub fn needs_unify(&self) -> bool {
-        let log_half_full = {
-            let ring = self.ring.lock();
-            ring.used() * 2 > ring.length()
-        };
-        log_half_full
-            || self.metadata_reserve.is_short()
-            || self.layers.read().footprint().keys() > MANY_KEYS
-            || self.much_space_waits()
-    }
-
-    fn much_space_waits(&self) -> bool {
-        let counts = self.space.counts();
-        counts.pending > counts.available / 4 && counts.pending > counts.total / 64
-    }
-
-    /// Whether the log holds anything that a unify would fold or retire.
-    pub fn has_log(&self) -> bool {
-        self.ring.lock().used() > 0
-    }
-
-    /// What a unify of all layers and `extra` may need.
-    pub(crate) fn unify_need(&self, extra: Footprint) -> UnifyNeed {
-        let footprint = self.layers.read().footprint() + extra;
-        let superblock = self.superblock.lock();
-        let quads = worst_case_nodes(&EditBound {
-            level: superblock.root_level,
-            node_count: superblock.node_count,
-            puts: footprint.puts,
-            deletes: footprint.deletes,
-            put_bytes: footprint.put_bytes,
-        });
-        UnifyNeed { quads, blocks: footprint.moved_blocks }
     }
 
     /// Unifies, under the unify lock. With `clean` a superblock is written in any case, which says
