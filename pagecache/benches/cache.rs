@@ -1,7 +1,7 @@
 //! What the paths of the page cache cost, without any disk: `cargo bench -p braidfs-pagecache`.
 //!
-//! Prints nanoseconds a call, best of several rounds. Each line is one path; the lines of writes to pages under
-//! writeback are to be compared with those without.
+//! Prints nanoseconds a call, best of several rounds. Each line is one path; the lines of writes to
+//! pages under writeback are to be compared with those without.
 
 #![allow(clippy::unwrap_used)]
 
@@ -34,7 +34,8 @@ impl Backing for Full {
 fn cache(policy: WritebackPolicy) -> Arc<PageCache> {
     let config = CacheConfig { policy, ..CacheConfig::with_pool_bytes(4 * FILE_PAGES * PAGE) };
     let cache = PageCache::new(config).unwrap();
-    // Touch the memory once, as any cache that is full has done: the system's page faults are not the subject.
+    // Touch the memory once, as any cache that is full has done: the system's page faults are not
+    // the subject.
     let file = Mapping::new(&cache);
     for at in 0..4 * FILE_PAGES {
         file.write(at * PAGE, &[1; PAGE_SIZE], &Full).unwrap();

@@ -7,22 +7,24 @@ use crate::page::PageBytes;
 ///
 /// # What the cache promises
 ///
-/// `fill` is called without any lock of the cache held, so it may sleep, take locks of its own, and run for several
-/// threads at once, also for the same page. Its outcome is used only if nothing happened meanwhile that could make it
-/// stale; otherwise the cache asks again.
+/// `fill` is called without any lock of the cache held, so it may sleep, take locks of its own, and
+/// run for several threads at once, also for the same page. Its outcome is used only if nothing
+/// happened meanwhile that could make it stale; otherwise the cache asks again.
 ///
 /// # What the implementor promises
 ///
-/// Whatever was truncated, punched, or published by a completed writeback *before* `fill` is called must show in what it fills.
-/// Pages past the end of the file are holes.
+/// Whatever was truncated, punched, or published by a completed writeback *before* `fill` is called
+/// must show in what it fills. Pages past the end of the file are holes.
 pub trait Backing {
-    /// How a fill fails. Failures of the cache itself, for instance no memory, are converted into it.
+    /// How a fill fails. Failures of the cache itself, for instance no memory, are converted into
+    /// it.
     type Error: From<CacheError>;
 
-    /// Fills the pages `first .. first + pages.len()`. A page whose buffer is not asked for is a hole.
+    /// Fills the pages `first .. first + pages.len()`. A page whose buffer is not asked for is a
+    /// hole.
     ///
-    /// The cache may ask for more than the reader wanted (readahead). Of the pages beyond, it keeps those with data and those
-    /// declared with [`PageFill::set_hole`].
+    /// The cache may ask for more than the reader wanted (readahead). Of the pages beyond, it keeps
+    /// those with data and those declared with [`PageFill::set_hole`].
     fn fill(&self, first: u64, pages: &mut [PageFill<'_>]) -> Result<(), Self::Error>;
 }
 

@@ -17,7 +17,8 @@ use crate::wait_queue::Ticket;
 
 /// How long a writer waits for a frame unless told otherwise.
 const DEFAULT_MEMORY_DEADLINE: Duration = Duration::from_secs(1);
-/// How often somebody who waits for a frame looks by themselves: frames also become free without writeback.
+/// How often somebody who waits for a frame looks by themselves: frames also become free without
+/// writeback.
 const FRAME_POLL: Duration = Duration::from_millis(20);
 /// Pages evicted by each caller who finds memory low, so that nobody pays for all.
 const EVICTION_BATCH: u64 = 128;
@@ -42,7 +43,8 @@ impl PageCache {
     pub fn new(config: CacheConfig) -> Result<Arc<Self>, CacheError> {
         config.validate()?;
         let mut pool = PoolConfig::new(config.pool_bytes);
-        // Completing a writeback must not fail for want of table memory, so the pool does not limit it. The clock keeps it low.
+        // Completing a writeback must not fail for want of table memory, so the pool does not limit
+        // it. The clock keeps it low.
         pool.table_bytes = usize::MAX;
         let pool = FramePool::new(&pool)
             .map_err(|error| CacheError::Pool { reason: error.to_string() })?;
@@ -108,25 +110,29 @@ impl PageCache {
         }
     }
 
-    /// Whether writeback should run: more is dirty than the background threshold, or somebody waits for memory.
+    /// Whether writeback should run: more is dirty than the background threshold, or somebody waits
+    /// for memory.
     pub fn needs_writeback(&self) -> bool {
         self.pressure.needs_writeback()
     }
 
-    /// Waits until [`needs_writeback`](Self::needs_writeback), for `timeout` at most, and says whether it does. For the thread that does
-    /// writeback in the background; ends early at shutdown.
+    /// Waits until [`needs_writeback`](Self::needs_writeback), for `timeout` at most, and says
+    /// whether it does. For the thread that does writeback in the background; ends early at
+    /// shutdown.
     pub fn wait_until_writeback_is_needed(&self, timeout: Duration) -> bool {
         self.pressure.wait_for_demand(Instant::now() + timeout)
     }
 
-    /// Holds a writer back according to how much is dirty: not at all below the background threshold, then more and more, and at the limit until
-    /// writeback made progress. To be called before a write, with no lock held; somebody else must be doing writeback.
+    /// Holds a writer back according to how much is dirty: not at all below the background
+    /// threshold, then more and more, and at the limit until writeback made progress. To be called
+    /// before a write, with no lock held; somebody else must be doing writeback.
     pub fn throttle(&self) {
         self.pressure.throttle(&self.counters);
     }
 
-    /// Ends all waiting, now and from now on: after an I/O error that stops writeback, or before unmounting. Writers that would have to
-    /// wait get [`CacheError::ShutDown`]; everything else goes on.
+    /// Ends all waiting, now and from now on: after an I/O error that stops writeback, or before
+    /// unmounting. Writers that would have to wait get [`CacheError::ShutDown`]; everything else
+    /// goes on.
     pub fn shut_down(&self) {
         self.pressure.shut_down();
     }
@@ -178,7 +184,8 @@ impl PageCache {
         self.pressure.check_running()
     }
 
-    /// Waits until there may be a free frame, evicting if possible. `until` keeps the deadline from call to call.
+    /// Waits until there may be a free frame, evicting if possible. `until` keeps the deadline from
+    /// call to call.
     pub(crate) fn wait_for_frame(
         &self,
         ticket: Ticket,

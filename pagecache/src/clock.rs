@@ -1,13 +1,15 @@
 //! Which clean pages to give up when memory is low.
 //!
-//! A clock: a hand goes round the frames of the pool. A frame that was used again since the hand last came gets a second chance, others go.
-//! Frames start cold, so pages that are read once, however many, push out each other and not what is used repeatedly.
+//! A clock: a hand goes round the frames of the pool, cools what it passes (see [`heat`]), and
+//! takes what is cold. Pages start cold, so those that are read once, however many, push out each
+//! other and not what is used repeatedly.
 //!
-//! What the hand reads are hints in the metadata of the frames (see [`FrameMetadata`](braidfs_mm::FrameMetadata)); the mapping confirms
-//! them under its lock. Neighbouring frames of one mapping are handed to it together.
+//! What the hand reads are hints in the metadata of the frames (see
+//! [`FrameMetadata`](braidfs_mm::FrameMetadata)); the mapping confirms them under its lock.
+//! Neighbouring frames of one mapping are handed to it together.
 //!
-//! The page tables themselves take memory too, mostly for files read here and there. When they take too much, mappings lose all their
-//! clean pages in turn.
+//! The page tables take memory too, mostly those of files read here and there. When they take too
+//! much, mappings lose all their clean pages in turn.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -15,14 +17,19 @@ use std::time::{Duration, Instant};
 use braidfs_mm::FramePool;
 use parking_lot::Mutex;
 
+use crate::heat;
 use crate::mapping::Candidate;
 use crate::page::PAGE_INDEX_END;
 use crate::registry::{OwnerId, Registry};
 
 /// Frames the hand passes before it hands in what it collected.
 const STRIDE_FRAMES: usize = 256;
-/// After a sweep that found nothing to evict, optional sweeps pause this many times as long as it took.
-const PAUSE_FACTOR: u32 = 8;
+/// Frames the hand passes at most for somebody who could do without (64 MiB).
+const OPTIONAL_SWEEP_FRAMES: usize = 16384;
+/// Rounds after which even a hot page has cooled down and can be taken.
+const ROUNDS: usize = heat::HOT as usize + 1;
+/// How long nobody is made to look who could do without, when there was nothing in so many rounds.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The hands of the clock.
 #[derive(Debug, Default)]
@@ -34,13 +41,15 @@ pub(crate) struct Clock {
 struct Hands {
     frame: usize,
     mapping: usize,
+    /// Frames passed since something was evicted.
+    fruitless_frames: usize,
     /// Until when optional sweeps are not worth it.
     pause_until: Option<Instant>,
 }
 
 impl Clock {
-    /// Evicts about `wanted` clean pages. If somebody else does so already, leaves it to them unless it `must`.
-    /// Returns how many pages were evicted.
+    /// Evicts about `wanted` clean pages. If somebody else does so already, leaves it to them
+    /// unless it `must`. Returns how many pages were evicted.
     pub(crate) fn evict(
         &self,
         pool: &FramePool,
@@ -50,11 +59,12 @@ impl Clock {
     ) -> u64 {
         let hands = if must { Some(self.hands.lock()) } else { self.hands.try_lock() };
         let Some(mut hands) = hands else { return 0 };
-        if !must && hands.is_pausing() {
-            return 0;
+        let all = ROUNDS * pool.frames();
+        if !must {
+            return hands.sweep_if_worth_it(pool, registry, wanted, all);
         }
-        let evicted = hands.sweep(pool, registry, wanted, false);
-        if evicted == 0 && must { hands.sweep(pool, registry, wanted, true) } else { evicted }
+        let evicted = hands.sweep(pool, registry, wanted, all, false);
+        if evicted == 0 { hands.sweep(pool, registry, wanted, all, true) } else { evicted }
     }
 
     /// Makes the next mapping drop all its clean pages and what its table knows of holes.
@@ -69,30 +79,45 @@ impl Clock {
 }
 
 impl Hands {
-    fn is_pausing(&self) -> bool {
-        self.pause_until.is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Goes round twice at most: once to take second chances away, once to find what that made cold.
-    fn sweep(&mut self, pool: &FramePool, registry: &Registry, wanted: u64, thorough: bool) -> u64 {
-        let started = Instant::now();
-        let frames = pool.frames();
-        let mut evicted = 0;
-        let mut passed = 0;
-        while evicted < wanted && passed < 2 * frames {
-            let stride = self.frame..frames.min(self.frame + STRIDE_FRAMES);
-            passed += stride.len().max(1);
-            self.frame = if stride.end == frames { 0 } else { stride.end };
-            evicted += evict_cold(pool, registry, stride, thorough);
+    /// Passes some frames, unless there was nothing to be had of late.
+    fn sweep_if_worth_it(
+        &mut self,
+        pool: &FramePool,
+        registry: &Registry,
+        wanted: u64,
+        all: usize,
+    ) -> u64 {
+        if self.pause_until.is_some_and(|until| Instant::now() < until) {
+            return 0;
         }
-        self.pause_until = (evicted == 0).then(|| pause_after(started));
+        let evicted = self.sweep(pool, registry, wanted, all.min(OPTIONAL_SWEEP_FRAMES), false);
+        self.pause_until = (self.fruitless_frames >= all).then(|| Instant::now() + PAUSE);
         evicted
     }
-}
 
-fn pause_after(started: Instant) -> Instant {
-    let pause: Duration = started.elapsed().saturating_mul(PAUSE_FACTOR);
-    Instant::now() + pause
+    /// Passes frames until enough pages are evicted, or so many frames were passed.
+    fn sweep(
+        &mut self,
+        pool: &FramePool,
+        registry: &Registry,
+        wanted: u64,
+        frames: usize,
+        thorough: bool,
+    ) -> u64 {
+        let (mut evicted, mut passed) = (0, 0);
+        while evicted < wanted && passed < frames {
+            let stride = self.frame..pool.frames().min(self.frame + STRIDE_FRAMES);
+            self.frame = if stride.end == pool.frames() { 0 } else { stride.end };
+            passed += stride.len();
+            self.fruitless_frames += stride.len();
+            let cold = evict_cold(pool, registry, stride, thorough);
+            if cold > 0 {
+                self.fruitless_frames = 0;
+            }
+            evicted += cold;
+        }
+        evicted
+    }
 }
 
 /// Evicts the cold pages among some frames.
@@ -112,11 +137,11 @@ fn evict_cold(pool: &FramePool, registry: &Registry, frames: Range<usize>, thoro
     evicted + hand_in(registry, batch_owner, &batch, thorough)
 }
 
-/// What a frame holds, if nobody used it again since the hand last passed and only a table has it.
+/// What a frame holds, if it is cold and only a table has it.
 fn cold_page(pool: &FramePool, frame: usize) -> Option<(OwnerId, Candidate)> {
     let metadata = pool.metadata(frame).filter(|metadata| metadata.references() == 1)?;
     let owner = OwnerId::from_word(metadata.owner())?;
-    (!metadata.take_referenced()).then(|| (owner, Candidate { frame, page: metadata.index() }))
+    heat::cool(metadata).then(|| (owner, Candidate { frame, page: metadata.index() }))
 }
 
 fn hand_in(

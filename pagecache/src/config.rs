@@ -16,7 +16,8 @@ const MINIMUM_POOL_PAGES: u64 = 64;
 /// [`PageCache::set_policy`](crate::PageCache::set_policy).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WritebackPolicy {
-    /// Copy the page at that moment; the write goes on in the copy, writeback in the original. Never waits.
+    /// Copy the page at that moment; the write goes on in the copy, writeback in the original.
+    /// Never waits.
     #[default]
     Fork,
     /// Wait until the page is durable ("stable pages").
@@ -79,8 +80,9 @@ impl PolicySwitch {
 
 /// How large a cache may grow and how it behaves under pressure.
 ///
-/// Pages that are dirty and forked copies under writeback cannot be evicted, so the two limits together must leave
-/// part of the pool to clean pages; [`CacheConfig::with_pool_bytes`] derives sound values from the pool size alone.
+/// Pages that are dirty and forked copies under writeback cannot be evicted, so the two limits
+/// together must leave part of the pool to clean pages; [`CacheConfig::with_pool_bytes`] derives
+/// sound values from the pool size alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
     /// Memory for cached pages.
@@ -98,7 +100,8 @@ pub struct CacheConfig {
 }
 
 impl CacheConfig {
-    /// Limits that suit a pool of `pool_bytes`: half of it dirty, a quarter frozen, writeback from an eighth on.
+    /// Limits that suit a pool of `pool_bytes`: half of it dirty, a quarter frozen, writeback from
+    /// an eighth on.
     pub fn with_pool_bytes(pool_bytes: u64) -> Self {
         Self {
             pool_bytes,

@@ -1,8 +1,8 @@
 //! What the cache counts, cheaply enough to count always.
 //!
-//! Counts of events live in stripes, one for each of a few groups of threads, so that readers on different processors
-//! do not fight over a cache line. Amounts (dirty, frozen) are kept by [`Pressure`](crate::pressure::Pressure), which
-//! decides by them.
+//! Counts of events live in stripes, one for each of a few groups of threads, so that readers on
+//! different processors do not fight over a cache line. Amounts (dirty, frozen) are kept by
+//! [`Pressure`](crate::pressure::Pressure), which decides by them.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -27,13 +27,15 @@ pub(crate) enum Event {
     ZeroDedups,
 }
 
-/// The state of the counters at one moment; see [`PageCache::counters`](crate::PageCache::counters).
+/// The state of the counters at one moment; see
+/// [`PageCache::counters`](crate::PageCache::counters).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct CacheCounters {
     /// Pages forked because an earlier delta still had to write them.
     pub forks: u64,
-    /// Bytes copied so that writing and writeback of the same page could go on side by side, under any policy.
+    /// Bytes copied so that writing and writeback of the same page could go on side by side, under
+    /// any policy.
     pub bytes_copied: u64,
     /// Memory now held by copies that only writeback needs.
     pub frozen_bytes: u64,

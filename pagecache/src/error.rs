@@ -1,7 +1,8 @@
 //! What can go wrong in the page cache itself.
 //!
-//! Errors of the backing (a checksum that does not fit, a failed read) are not listed here: they pass through as
-//! [`Backing::Error`](crate::Backing::Error), into which every `CacheError` converts.
+//! Errors of the backing (a checksum that does not fit, a failed read) are not listed here: they
+//! pass through as [`Backing::Error`](crate::Backing::Error), into which every `CacheError`
+//! converts.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use thiserror::Error;
 pub enum CacheError {
     /// No frame became free before the deadline: everything cached is dirty or under writeback.
     #[error(
-        "no cache frame became free within {} ms: let writeback finish, or mount with a larger cache",
+        "no cache frame became free within {} ms: let writeback finish, or use a larger cache",
         waited.as_millis()
     )]
     OutOfMemory {

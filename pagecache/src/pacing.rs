@@ -1,17 +1,20 @@
-//! How long a writer pauses when much is dirty, so that it slows down smoothly instead of hitting the limit.
+//! How long a writer pauses when much is dirty, so that it slows down smoothly instead of hitting
+//! the limit.
 //!
-//! With `x` the share of the way from the background threshold to the limit, writers together get the rate
+//! With `x` the share of the way from the background threshold to the limit, writers together get
+//! the rate
 //!
 //! ```text
 //! rate of writeback * (1 - x) / x
 //! ```
 //!
-//! which is unlimited at the threshold, what writeback can do half-way, and nothing at the limit (the curve ZFS delays its
-//! writers by). The account is one for all writers: what was dirtied since the last charge is paid by
-//! whoever comes next, and moves the time until which the account is spent. Small pauses add up there until one is worth taking.
+//! which is unlimited at the threshold, what writeback can do half-way, and nothing at the limit
+//! (the curve ZFS delays its writers by). The account is one for all writers: what was dirtied
+//! since the last charge is paid by whoever comes next, and moves the time until which the account
+//! is spent. Small pauses add up there until one is worth taking.
 //!
-//! The rate of writeback is measured where it completes, each sample weighted by its size, so that many small fsyncs do not
-//! make the device look slow.
+//! The rate of writeback is measured where it completes, each sample weighted by its size, so that
+//! many small fsyncs do not make the device look slow.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +62,8 @@ impl Pacer {
             return;
         }
         let mut account = self.account.lock();
-        // Copies in flight side by side share the device: count the time since the last one completed.
+        // Copies in flight side by side share the device: count the time since the last one
+        // completed.
         let since = started.max(account.last_written);
         let seconds = now.saturating_duration_since(since).as_secs_f64().max(1e-6);
         let sample = (pages as f64 / seconds).max(SLOWEST_RATE);

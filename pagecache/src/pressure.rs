@@ -1,16 +1,19 @@
 //! How much of the cache cannot be given up, and who has to wait for that.
 //!
-//! Two amounts are kept: *dirty* pages (not durable yet: open or under writeback) and *frozen* copies (frames that only
-//! writeback still needs). Three thresholds act on them:
+//! Two amounts are kept: *dirty* pages (not durable yet: open or under writeback) and *frozen*
+//! copies (frames that only writeback still needs). Three thresholds act on them:
 //!
-//! * above the *background* threshold, [`Pressure::needs_writeback`] says so, and writers are paced (see [`crate::pacing`]);
+//! * above the *background* threshold, [`Pressure::needs_writeback`] says so, and writers are paced
+//!   (see [`crate::pacing`]);
 //! * at the *dirty limit*, writers block until writeback made progress;
-//! * at the *frozen limit*, forking falls back to waiting (asked by the mapping, see [`Pressure::frozen_is_full`]).
+//! * at the *frozen limit*, forking falls back to waiting (asked by the mapping, see
+//!   [`Pressure::frozen_is_full`]).
 //!
-//! Every change that may end a wait (pages cleaned, frames freed, shutdown) wakes `progress`. After shutdown nobody waits any
-//! more: waits end at once and their callers get an error or go on.
+//! Every change that may end a wait (pages cleaned, frames freed, shutdown) wakes `progress`. After
+//! shutdown nobody waits any more: waits end at once and their callers get an error or go on.
 //!
-//! Locks: those inside the wait queues and the pacer are leaves; nothing else is taken while they are held.
+//! Locks: those inside the wait queues and the pacer are leaves; nothing else is taken while they
+//! are held.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -143,14 +146,16 @@ impl Pressure {
         &self.progress
     }
 
-    /// Whether writeback should run: much is dirty, or somebody waits for memory that writeback can free.
+    /// Whether writeback should run: much is dirty, or somebody waits for memory that writeback can
+    /// free.
     pub(crate) fn needs_writeback(&self) -> bool {
         let dirty = self.dirty_pages();
         dirty > self.thresholds.background
             || (dirty > 0 && self.frame_waiters.load(Ordering::Relaxed) > 0)
     }
 
-    /// Waits until [`Self::needs_writeback`], shutdown, or the deadline. Says whether writeback is needed.
+    /// Waits until [`Self::needs_writeback`], shutdown, or the deadline. Says whether writeback is
+    /// needed.
     pub(crate) fn wait_for_demand(&self, deadline: Instant) -> bool {
         loop {
             let ticket = self.demand.ticket();
@@ -186,7 +191,8 @@ impl Pressure {
         if self.is_shut_down() { Err(CacheError::ShutDown) } else { Ok(()) }
     }
 
-    /// Holds a writer back: a pause that grows from the background threshold on, and a stop at the limit.
+    /// Holds a writer back: a pause that grows from the background threshold on, and a stop at the
+    /// limit.
     pub(crate) fn throttle(&self, counters: &Counters) {
         if self.dirty_pages() <= self.thresholds.background {
             return;

@@ -1,8 +1,9 @@
 //! Which mappings have pages, so that an evictor can find the owner of a frame.
 //!
-//! A frame carries the [`OwnerId`] of its mapping as a hint; the registry leads from there to the mapping, if it still lives. Ids are
-//! reused, so whoever follows a hint confirms it under the lock of the mapping. Mappings register when they get
-//! their first page: the many that never have one cost nothing here.
+//! A frame carries the [`OwnerId`] of its mapping as a hint; the registry leads from there to the
+//! mapping, if it still lives. Ids are reused, so whoever follows a hint confirms it under the lock
+//! of the mapping. Mappings register when they get their first page: the many that never have one
+//! cost nothing here.
 //!
 //! Lock: one mutex, a leaf. No strong reference is dropped under it.
 
@@ -12,7 +13,8 @@ use parking_lot::Mutex;
 
 use crate::mapping::Mapping;
 
-/// A mapping in the registry. Never zero, which in the metadata of a frame means that nobody owns it.
+/// A mapping in the registry. Never zero, which in the metadata of a frame means that nobody owns
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OwnerId(u64);
 
@@ -74,7 +76,8 @@ impl Registry {
         slots.mappings.get(owner.slot())?.upgrade()
     }
 
-    /// The first living mapping from slot `from` on, and the slot after it; for visiting all in turn.
+    /// The first living mapping from slot `from` on, and the slot after it; for visiting all in
+    /// turn.
     pub(crate) fn next_from(&self, from: usize) -> Option<(usize, Arc<Mapping>)> {
         let slots = self.slots.lock();
         let rest = slots.mappings.iter().enumerate().skip(from);

@@ -1,7 +1,8 @@
 //! Waiting for a change without losing the wake-up.
 //!
-//! A waiter takes a [`Ticket`] *before* it looks at the condition and then waits for the queue to move past the ticket. A wake-up
-//! between the look and the wait is seen, whatever lock protects the condition.
+//! A waiter takes a [`Ticket`] *before* it looks at the condition and then waits for the queue to
+//! move past the ticket. A wake-up between the look and the wait is seen, whatever lock protects
+//! the condition.
 
 use std::time::Instant;
 

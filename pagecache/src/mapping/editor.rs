@@ -8,9 +8,9 @@
 //! | not cached | new frame | to be filled first |
 //! | full of zeros, with dedup | no frame | |
 //!
-//! Whether somebody else sees a frame is not looked up in any bookkeeping of ours: the page table gives out the bytes only if nobody
-//! does, so a frozen page cannot be changed by mistake. The policy comes in where a new frame would be taken for a page
-//! in flight: to fork, or to wait.
+//! Whether somebody else sees a frame is not looked up in any bookkeeping of ours: the page table
+//! gives out the bytes only if nobody does, so a frozen page cannot be changed by mistake. The
+//! policy comes in where a new frame would be taken for a page in flight: to fork, or to wait.
 
 use braidfs_mm::{Content, Entry, FrameMut, FrameRun, Page, is_zero_page};
 
@@ -20,6 +20,7 @@ use super::tally::Tally;
 use super::version::Standing;
 use crate::config::WritebackPolicy;
 use crate::error::CacheError;
+use crate::heat;
 use crate::page::{PageBytes, Segment};
 
 /// What is written.
@@ -96,7 +97,8 @@ impl<'a> Editor<'a> {
         self.tally.apply(self.mapping.cache());
     }
 
-    /// Writes part of a page, or all of it. `pages_left` says how many more frames the caller may need, itself included.
+    /// Writes part of a page, or all of it. `pages_left` says how many more frames the caller may
+    /// need, itself included.
     pub(crate) fn write(
         &mut self,
         segment: Segment,
@@ -116,7 +118,7 @@ impl<'a> Editor<'a> {
         let Some(frame) = frame else {
             return self.write_new(segment, source, pages_left);
         };
-        frame.metadata().mark_referenced();
+        heat::note_use(frame.metadata());
         if standing == Standing::InFlight && self.must_wait_for(page) {
             return Err(Obstacle::Writeback);
         }

@@ -50,7 +50,8 @@ impl State {
         while next < pages.end {
             let pending = self.next_pending(next).unwrap_or(pages.end).min(pages.end);
             if next < pending {
-                // Nothing to account: these are clean. If it is refused they stay, which does no harm.
+                // Nothing to account: these are clean. If it is refused they stay, which does no
+                // harm.
                 let _ = self.table.remove_range(next..pending, |_, _| {});
             }
             next = pending + 1;

@@ -1,8 +1,9 @@
 //! Asking the backing for pages, and installing what it says.
 //!
-//! A fill runs without the lock. What it found may be old by the time it ends: a page may have been written, made durable and
-//! evicted, or truncated, meanwhile. So a fill notes the [`Epoch`] when it starts and is installed only if the epoch still
-//! accepts it, and only where there is no page yet.
+//! A fill runs without the lock. What it found may be old by the time it ends: a page may have been
+//! written, made durable and evicted, or truncated, meanwhile. So a fill notes the [`Epoch`] when
+//! it starts and is installed only if the epoch still accepts it, and only where there is no page
+//! yet.
 
 use std::ops::Range;
 
@@ -12,11 +13,8 @@ use std::sync::Arc;
 use super::Mapping;
 use super::state::{Epoch, State};
 use crate::backing::{Backing, Filled, PageFill};
+use crate::heat;
 use crate::page::{PAGE_SIZE, PageBytes};
-
-/// The word in the metadata of a frame that was read ahead and not used yet: its first use is what it was read for, and
-/// does not count as a second one.
-pub(crate) const READ_AHEAD: u64 = 1;
 
 /// Pages to ask the backing for.
 #[derive(Debug, Clone, Copy)]
@@ -141,7 +139,9 @@ impl FilledPages {
             let entry = match outcome {
                 Filled::Data => {
                     mapping.claim(state, frame.metadata(), page);
-                    frame.metadata().set_version(if is_ahead { READ_AHEAD } else { 0 });
+                    if is_ahead {
+                        heat::note_read_ahead(frame.metadata());
+                    }
                     Entry::from(frame)
                 }
                 Filled::Untouched if is_ahead => continue,

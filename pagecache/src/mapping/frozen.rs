@@ -19,8 +19,9 @@ const PAGES_A_HOLD: usize = 256;
 
 /// What was dirty in a mapping when it was frozen, for as long as it takes to write it.
 ///
-/// The pages do not change, whatever is written to the mapping meanwhile. The first look at them gathers references to the dirty
-/// pages and gives the table back, so that the live mapping has its nodes to itself again.
+/// The pages do not change, whatever is written to the mapping meanwhile. The first look at them
+/// gathers references to the dirty pages and gives the table back, so that the live mapping has its
+/// nodes to itself again.
 ///
 /// Ends with [`complete`](Self::complete) or [`fail`](Self::fail); dropping it fails it.
 pub struct Frozen {
@@ -113,12 +114,14 @@ impl Frozen {
         })
     }
 
-    /// The version is durable and the backing has it: pages that were not written since become clean.
+    /// The version is durable and the backing has it: pages that were not written since become
+    /// clean.
     pub fn complete(mut self) {
         self.settle(Outcome::Complete);
     }
 
-    /// The version could not be written: its pages become dirty in the open version, unless they were written or dropped since.
+    /// The version could not be written: its pages become dirty in the open version, unless they
+    /// were written or dropped since.
     pub fn fail(mut self) {
         self.settle(Outcome::Failed);
     }
@@ -127,7 +130,8 @@ impl Frozen {
         self.entries.get_or_init(|| {
             let Some(table) = self.table.lock().take() else { return Vec::new() };
             let entries = gather(&table, self.version, self.page_count);
-            // Before the tags change, lest each change copies a node that only this table still shares.
+            // Before the tags change, lest each change copies a node that only this table still
+            // shares.
             drop(table);
             for chunk in entries.chunks(PAGES_A_HOLD) {
                 self.mapping.state().write().begin_writeback(self.version, chunk);

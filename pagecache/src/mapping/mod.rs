@@ -2,28 +2,47 @@
 //!
 //! # Responsibility boundary
 //!
-//! The mapping owns the *pages*: their bytes, whether they are dirty, which frozen version needs them. The filesystem owns the *size* of the file and
-//! the *map* from pages to blocks: it clips reads, tells the mapping what to drop, and through [`Backing`](crate::Backing) says what a missing page
-//! contains. Neither calls the other with a lock held.
+//! The mapping owns the *pages*: their bytes, whether they are dirty, which frozen version needs
+//! them. The filesystem owns the *size* of the file and the *map* from pages to blocks: it clips
+//! reads, tells the mapping what to drop, and through [`Backing`](crate::Backing) says what a
+//! missing page contains. Neither calls the other with a lock held.
 //!
 //! # Synchronisation
 //!
-//! Everything below is under one reader-writer lock of the mapping (L). A fill (F) runs without it and is validated when it ends (see [`fill`]).
-//! What orders each pair of operations on the same page:
+//! The state of a mapping (see [`state`]) is under one reader-writer lock. Fills run without it,
+//! and so does everything that writeback does with frozen pages. What makes each pair of operations
+//! on the same page come out right:
 //!
-//! | | read | write | truncate, punch | freeze | gather | complete, fail | evict |
-//! |---|---|---|---|---|---|---|---|
-//! | **read** (hit) | L shared | L | L | L | L | L | L |
-//! | **read** (miss) | one installs, the others find it | never over the write: installed only where nothing is | epoch outdates the fill | L | L | L | epoch outdates the fill if the page was written |
-//! | **write** | | L | L | before: in this version; after: in the next, by the fork rule | frozen frame is not touched | stamp tells which version is live | L, clean pages only |
-//! | **truncate, punch** | | | L | as write | frozen frame lives on | no live entry, nothing to settle | L |
-//! | **freeze** | | | | L | own tables | own versions | dirty pages are not evicted |
-//! | **gather** | | | | | own versions | same owner, in this order | pages are tagged throughout |
-//! | **complete, fail** | | | | | | stamps: any order | before: tagged; after: clean |
+//! | | hit | miss | write | truncate, punch | freeze | gather | settle | evict |
+//! |---|---|---|---|---|---|---|---|---|
+//! | **hit** | shared lock | lock | lock | lock | lock | lock | lock | lock |
+//! | **miss** | | *absent* | *absent* | *epoch* | lock | lock | *epoch* | *epoch* |
+//! | **write** | | | lock | lock | *version* | *frame* | *version* | *tag* |
+//! | **truncate, punch** | | | | lock | *version* | *frame* | *version* | lock |
+//! | **freeze** | | | | | lock | *version* | *version* | *tag* |
+//! | **gather** | | | | | | *version* | once each, in this order | *tag* |
+//! | **settle** | | | | | | | *version* | *tag* |
+//! | **evict** | | | | | | | | lock |
+//!
+//! * *lock*: both take the lock; whoever is first comes first, and either order is right. A read
+//!   that overlaps a write may see part of it, as everywhere.
+//! * *absent*: a fill is installed only where there is no page. Of two fills one is installed, and
+//!   a fill never replaces a write.
+//! * *epoch*: an absent page says nothing if a newer one was there meanwhile. A truncation, a
+//!   punch, and the eviction of a page that had been written outdate all fills under way (see
+//!   [`fill`]). A page that is settled stays where it is; only its eviction after that counts.
+//! * *version*: a page dirtied before the freeze has the frozen version's stamp, one dirtied after
+//!   has a newer one. Settling touches only live entries with its own stamp, so versions settle in
+//!   any order.
+//! * *frame*: the page table gives out the bytes of a frame for writing only if nobody else sees
+//!   it, so what is being gathered or written back cannot change.
+//! * *tag*: an entry is tagged from the write that dirties it until it is settled, without a gap,
+//!   and a tagged entry is not evicted.
 //!
 //! # Lock order
 //!
-//! The clock's hand, then the lock of a mapping, then the registry. Wait queues are leaves, and nobody waits in one with a lock held.
+//! The clock's hands, then the lock of one mapping, then the registry. The wait queues are leaves,
+//! and nobody waits in one with a lock held. No lock is held while the backing fills.
 
 mod editor;
 mod evict;
@@ -54,7 +73,11 @@ use readahead::Readahead;
 use state::State;
 use tally::Tally;
 
-/// The cached pages of one file. See the [module](self) for who is responsible for what.
+/// The cached pages of one file.
+///
+/// It owns the pages: their bytes, whether they are dirty, which frozen version needs them. The
+/// filesystem owns the size of the file and the map from pages to blocks: it clips reads, tells the
+/// mapping what to drop, and through [`Backing`](crate::Backing) says what a missing page contains.
 pub struct Mapping {
     cache: Arc<PageCache>,
     this: Weak<Mapping>,
@@ -88,21 +111,23 @@ impl Mapping {
         self.state.read().next_pending(page) == Some(page)
     }
 
-    /// The first page from `from_page` on that is not durable yet, be it dirty or under writeback: data that the
-    /// map of the file may not show.
+    /// The first page from `from_page` on that is not durable yet, be it dirty or under writeback:
+    /// data that the map of the file may not show.
     pub fn next_dirty(&self, from_page: u64) -> Option<u64> {
         self.state.read().next_pending(from_page)
     }
 
-    /// Forgets the clean pages of a range, because the backing changed under them. Fills under way start again.
+    /// Forgets the clean pages of a range, because the backing changed under them. Fills under way
+    /// start again.
     pub fn drop_clean(&self, pages: Range<u64>) {
         self.state.write().drop_clean(pages);
     }
 
     /// Ends the open version and hands out what is dirty in it; `None` if nothing is.
     ///
-    /// Takes constant time under [`WritebackPolicy::Fork`] and [`WritebackPolicy::Wait`]; copies every dirty page under
-    /// [`WritebackPolicy::Copy`]. Several frozen versions may be in flight, and end in any order.
+    /// Takes constant time under [`WritebackPolicy::Fork`] and [`WritebackPolicy::Wait`]; copies
+    /// every dirty page under [`WritebackPolicy::Copy`]. Several frozen versions may be in flight,
+    /// and end in any order.
     pub fn freeze(&self) -> Option<Frozen> {
         let mapping = self.this.upgrade()?;
         let mut state = self.state.write();
@@ -121,8 +146,8 @@ impl Mapping {
         Some(Frozen::gathered(mapping, version, entries))
     }
 
-    /// Evicts candidates of an evictor. Unless it is `thorough` it passes a mapping that shares nodes with a frozen
-    /// version: the frames would not be free before that version is gathered.
+    /// Evicts candidates of an evictor. Unless it is `thorough` it passes a mapping that shares
+    /// nodes with a frozen version: the frames would not be free before that version is gathered.
     pub(crate) fn evict(&self, candidates: &[Candidate], thorough: bool) -> u64 {
         let mut state = self.state.write();
         if state.is_shared() && !thorough { 0 } else { state.evict(candidates) }
@@ -150,7 +175,8 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let state = self.state.get_mut();
-        // Versions in flight keep the mapping alive, so what is pending here is dirty in the open version.
+        // Versions in flight keep the mapping alive, so what is pending here is dirty in the open
+        // version.
         self.cache.pressure().remove_dirty(state.pending_pages());
         if let Some(owner) = state.owner {
             self.cache.registry().remove(owner);

@@ -1,18 +1,20 @@
 //! Reading: copy what is cached, ask for what is not, go on.
 
+use braidfs_mm::FrameMetadata;
 use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::Mapping;
-use super::fill::{FillMemory, FillRequest, FilledPages, READ_AHEAD};
+use super::fill::{FillMemory, FillRequest, FilledPages};
 use super::state::State;
 use crate::backing::Backing;
 use crate::counters::Event;
+use crate::heat;
 use crate::page::{PAGE_INDEX_END, PageBytes, Segment, check_range, pages_spanned};
 
 /// Pages asked for at once.
 const MAX_FILL_PAGES: u64 = 256;
-/// How often an outdated fill is repeated before its result is used without being cached, and how often an error of a fill that
-/// was overtaken is forgiven.
+/// How often an outdated fill is repeated before its result is used without being cached, and how
+/// often an error of a fill that was overtaken is forgiven.
 const MAX_ATTEMPTS: u32 = 8;
 
 /// How far a read has come.
@@ -59,13 +61,11 @@ impl Progress<'_> {
         }
     }
 
-    /// Tells the evictor that a page is used again. The rest of a page of which a sequential reader had the
-    /// first part is not used again, and neither is one that was read ahead for this.
-    fn note_use(&self, segment: Segment, frame: &braidfs_mm::FrameMetadata) {
-        if frame.version() == READ_AHEAD {
-            frame.set_version(0);
-        } else if segment.start == 0 || !self.sequential {
-            frame.mark_referenced();
+    /// Tells the evictor that a page is used. The rest of a page of which a sequential reader had
+    /// the first part just before is not another use.
+    fn note_use(&self, segment: Segment, frame: &FrameMetadata) {
+        if segment.start == 0 || !self.sequential {
+            heat::note_use(frame);
         }
     }
 
@@ -85,9 +85,11 @@ impl Progress<'_> {
 }
 
 impl Mapping {
-    /// Reads the bytes from `offset` on into the whole buffer. Pages that are not cached are filled from the backing.
+    /// Reads the bytes from `offset` on into the whole buffer. Pages that are not cached are filled
+    /// from the backing.
     ///
-    /// The caller has clipped the range to the size of the file. A read that overlaps a write may see part of it.
+    /// The caller has clipped the range to the size of the file. A read that overlaps a write may
+    /// see part of it.
     pub fn read<B: Backing>(
         &self,
         offset: u64,
@@ -128,7 +130,8 @@ impl Mapping {
         }
     }
 
-    /// What to ask for: the missing pages from here on, and more of them if the reads are sequential.
+    /// What to ask for: the missing pages from here on, and more of them if the reads are
+    /// sequential.
     fn fill_request(&self, state: &State, progress: &Progress<'_>) -> FillRequest {
         let first = progress.segment().page;
         let present = state.table.next_present(first).unwrap_or(PAGE_INDEX_END);
@@ -188,8 +191,8 @@ impl Mapping {
             progress.pages_missed += missed.end - missed.start;
             filled.install(self, &mut state);
         } else if current || !may_repeat {
-            // After so many attempts the outdated content is as good as any: the changes that outdate it happen while this
-            // read is under way, so it may be ordered before them.
+            // After so many attempts the outdated content is as good as any: the changes that
+            // outdate it happen while this read is under way, so it may be ordered before them.
             progress.pages_missed += missed.end - missed.start;
             progress.take_filled(&state, &filled);
         }

@@ -1,7 +1,7 @@
 //! Whether a file is read in sequence, and how far ahead to read then.
 //!
-//! Hints only: the words are relaxed atomics, because readers update them side by side. Two readers who interleave in one
-//! file look random to it and lose the readahead, nothing else.
+//! Hints only: the words are relaxed atomics, because readers update them side by side. Two readers
+//! who interleave in one file look random to it and lose the readahead, nothing else.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,7 +18,8 @@ pub(crate) struct Readahead {
 }
 
 impl Readahead {
-    /// Notes a read, and says whether it goes on where the last one ended. The first read of a file at its start does.
+    /// Notes a read, and says whether it goes on where the last one ended. The first read of a file
+    /// at its start does.
     pub(crate) fn note_read(&self, offset: u64, end: u64) -> bool {
         let sequential = self.expected_offset.load(Ordering::Relaxed) == offset;
         self.expected_offset.store(end, Ordering::Relaxed);

@@ -2,9 +2,10 @@
 //!
 //! # Invariants
 //!
-//! * An entry with a tag is not durable. It is dirty in the open version if it has the stamp of that version, and then its tag is
-//!   `Dirty`; otherwise it belongs to the frozen version of its stamp, and its tag is `Dirty` until the pages of
-//!   that version were gathered, `Writeback` after.
+//! * An entry with a tag is not durable. It is dirty in the open version if it has the stamp of
+//!   that version, and then its tag is `Dirty`; otherwise it belongs to the frozen version of its
+//!   stamp, and its tag is `Dirty` until the pages of that version were gathered, `Writeback`
+//!   after.
 //! * `open_pages` is the number of entries that are dirty in the open version.
 //! * A version is in `in_flight` from its freeze until it was completed or failed.
 //! * An entry without a tag equals what the backing would fill in.
@@ -72,13 +73,14 @@ impl State {
         self.epoch
     }
 
-    /// Whether a fill that started at `then` may be installed: no page may have gone meanwhile that was newer.
+    /// Whether a fill that started at `then` may be installed: no page may have gone meanwhile that
+    /// was newer.
     pub(crate) fn accepts_fill(&self, then: Epoch) -> bool {
         self.epoch.generation == then.generation
     }
 
-    /// Whether a fill of these pages that started at `then` may have failed only because it was overtaken: by a change that freed
-    /// the blocks it was reading.
+    /// Whether a fill of these pages that started at `then` may have failed only because it was
+    /// overtaken: by a change that freed the blocks it was reading.
     pub(crate) fn overtook_fill(&self, then: Epoch, pages: Range<u64>) -> bool {
         self.epoch != then
             || self.table.next_present(pages.start).is_some_and(|page| page < pages.end)
@@ -177,8 +179,8 @@ impl State {
     }
 }
 
-/// Which of the versions in flight needs the frame of an entry: the one it was frozen with, unless that
-/// has a copy of its own.
+/// Which of the versions in flight needs the frame of an entry: the one it was frozen with, unless
+/// that has a copy of its own.
 fn needing_version(in_flight: &[InFlight], entry: &EntryRef<'_>) -> Option<usize> {
     let frame = entry.frame().filter(|_| !entry.tags.is_empty())?;
     let at = in_flight.iter().position(|one| one.version.stamped(entry.mark))?;

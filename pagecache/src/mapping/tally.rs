@@ -4,7 +4,8 @@ use crate::cache::PageCache;
 use crate::counters::Event;
 use crate::page::PAGE_SIZE;
 
-/// Changes that are accounted together, before the lock is let go: so no amount is ever taken back before it was added.
+/// Changes that are accounted together, before the lock is let go: so no amount is ever taken back
+/// before it was added.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// Pages that were clean, or not there, and are dirty now.

@@ -2,8 +2,8 @@
 
 use braidfs_mm::{EntryMark, EntryRef};
 
-/// Flag of a mark: the page was written since it was cached. Its content may be newer than what a fill that
-/// started earlier found, so its eviction outdates such fills.
+/// Flag of a mark: the page was written since it was cached. Its content may be newer than what a
+/// fill that started earlier found, so its eviction outdates such fills.
 const WRITTEN: u8 = 1;
 
 /// A version of a mapping: the open one counts up with every freeze.
@@ -23,14 +23,16 @@ impl Version {
 
     /// Whether an entry carries the stamp of this version.
     ///
-    /// Stamps are the low bits of versions. That is enough to tell dirty pages apart: far fewer versions
-    /// are in flight at once than there are stamps. On a clean page the stamp means nothing.
+    /// Stamps are the low bits of versions. That is enough to tell dirty pages apart: far fewer
+    /// versions are in flight at once than there are stamps. On a clean page the stamp means
+    /// nothing.
     pub(crate) fn stamped(self, mark: EntryMark) -> bool {
         self.mark().stamp() == mark.stamp()
     }
 }
 
-/// The mark of a clean page without memory whose version no longer matters, so that equal neighbours can collapse.
+/// The mark of a clean page without memory whose version no longer matters, so that equal
+/// neighbours can collapse.
 pub(crate) fn settled_mark() -> EntryMark {
     EntryMark::new(WRITTEN, 0)
 }

@@ -1,7 +1,7 @@
 //! Writing, truncating, punching: edits that go on until they are through.
 //!
-//! An edit holds the lock for as many pages as it can change in one go. Where it meets an [`Obstacle`] it lets the lock go, overcomes the
-//! obstacle, and goes on where it stopped.
+//! An edit holds the lock for as many pages as it can change in one go. Where it meets an
+//! [`Obstacle`] it lets the lock go, overcomes the obstacle, and goes on where it stopped.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -30,7 +30,8 @@ struct Remaining<'a> {
 }
 
 impl Remaining<'_> {
-    /// Writes until everything is written or an obstacle comes up. Says whether the lock should be let go in between.
+    /// Writes until everything is written or an obstacle comes up. Says whether the lock should be
+    /// let go in between.
     fn write(&mut self, editor: &mut Editor<'_>) -> Result<Hold, Obstacle> {
         for _ in 0..PAGES_A_HOLD {
             if self.data.is_empty() {
@@ -65,20 +66,22 @@ struct Patience {
 impl Mapping {
     /// Writes the data at `offset`, which makes its pages dirty in the open version.
     ///
-    /// Whole pages need no fill. A page that a frozen version needs is forked, or waited for, as the policy says; so under
-    /// [`WritebackPolicy::Wait`](crate::WritebackPolicy::Wait), or with the limit of frozen copies reached, the caller must not
-    /// hold a lock that writeback takes. After an error the first part of the data may be written.
+    /// Whole pages need no fill. A page that a frozen version needs is forked, or waited for, as
+    /// the policy says; so under [`WritebackPolicy::Wait`](crate::WritebackPolicy::Wait), or with
+    /// the limit of frozen copies reached, the caller must not hold a lock that writeback takes.
+    /// After an error the first part of the data may be written.
     pub fn write<B: Backing>(&self, offset: u64, data: &[u8], backing: &B) -> Result<(), B::Error> {
         check_range(offset, data.len() as u64)?;
         let mut remaining = Remaining { offset, data };
         self.edit(backing, |editor| remaining.write(editor))
     }
 
-    /// Cuts the file to `size` bytes: drops the pages beyond, dirty or not, and zeroes the rest of the last page (which becomes
-    /// dirty, if there was anything but zeros).
+    /// Cuts the file to `size` bytes: drops the pages beyond, dirty or not, and zeroes the rest of
+    /// the last page (which becomes dirty, if there was anything but zeros).
     ///
-    /// The backing must know the new size before: what it fills in from now on must lie below it. Nothing happens to pages below, so
-    /// there is no need to call this when a file grows.
+    /// The backing must know before any other read or write of the file comes: what it fills from
+    /// now on must lie below the new size. Nothing happens to pages below, so there is no need to
+    /// call this when a file grows.
     pub fn truncate<B: Backing>(&self, size: u64, backing: &B) -> Result<(), B::Error> {
         check_range(size, 0)?;
         self.drop_whole_pages(pages_spanned(size)..PAGE_INDEX_END, backing)?;
@@ -89,11 +92,11 @@ impl Mapping {
         }
     }
 
-    /// Makes a range of bytes read as zeros: drops the pages that lie wholly in it, dirty or not, and zeroes the parts of those at its
-    /// edges.
+    /// Makes a range of bytes read as zeros: drops the pages that lie wholly in it, dirty or not,
+    /// and zeroes the parts of those at its edges.
     ///
-    /// The backing must know the dropped pages as holes before: the range of whole pages is from the first page boundary in `range` to
-    /// the last.
+    /// The backing must know the dropped pages as holes before any other read or write of the file
+    /// comes. They are those from the first page boundary in `range` to the last.
     pub fn punch<B: Backing>(&self, range: Range<u64>, backing: &B) -> Result<(), B::Error> {
         check_range(range.start, range.end.saturating_sub(range.start))?;
         let whole = pages_spanned(range.start)..page_of(range.end);
@@ -151,7 +154,8 @@ impl Mapping {
         }
     }
 
-    /// Does or awaits what an edit needs to go on. The ticket was taken before the edit met the obstacle.
+    /// Does or awaits what an edit needs to go on. The ticket was taken before the edit met the
+    /// obstacle.
     fn overcome<B: Backing>(
         &self,
         obstacle: Obstacle,

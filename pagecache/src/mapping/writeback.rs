@@ -1,8 +1,9 @@
 //! The way of a version through the state of a mapping: frozen, gathered, settled.
 //!
-//! Gathering moves the tags of the version's pages from `Dirty` to `Writeback`, settling clears them or makes the pages dirty
-//! again. Both touch a live entry only if it still has the stamp of the version: an entry with another stamp is newer, and an
-//! entry that is missing was dropped. So versions may end in any order.
+//! Gathering moves the tags of the version's pages from `Dirty` to `Writeback`, settling clears
+//! them or makes the pages dirty again. Both touch a live entry only if it still has the stamp of
+//! the version: an entry with another stamp is newer, and an entry that is missing was dropped. So
+//! versions may end in any order.
 
 use braidfs_mm::{EntryRef, Frame, PageTable, TableError, Tag, TagSet};
 
@@ -50,7 +51,8 @@ pub(crate) fn gather(table: &PageTable, version: Version, page_count: u64) -> Ve
 }
 
 impl State {
-    /// Ends the open version: what is dirty in it belongs to the frozen table returned. `None` if nothing is.
+    /// Ends the open version: what is dirty in it belongs to the frozen table returned. `None` if
+    /// nothing is.
     pub(crate) fn freeze(&mut self) -> Option<(PageTable, Version, u64)> {
         if self.open_pages == 0 {
             return None;
@@ -61,7 +63,8 @@ impl State {
         Some(frozen)
     }
 
-    /// Notes that the pages of a version were gathered, so that it no longer shares nodes with the live table.
+    /// Notes that the pages of a version were gathered, so that it no longer shares nodes with the
+    /// live table.
     pub(crate) fn note_gathered(&mut self, version: Version) {
         if let Some(in_flight) = self.in_flight.iter_mut().find(|one| one.version == version) {
             in_flight.gathered = true;
@@ -107,7 +110,8 @@ impl State {
         cleaned
     }
 
-    /// Forgets a version all of whose pages were settled. Says how many frames were needed by it alone.
+    /// Forgets a version all of whose pages were settled. Says how many frames were needed by it
+    /// alone.
     pub(crate) fn end_version(&mut self, version: Version) -> u64 {
         let Some(at) = self.in_flight.iter().position(|one| one.version == version) else {
             return 0;
@@ -136,8 +140,8 @@ impl State {
     }
 }
 
-/// Unwraps a change of an entry that is there. It cannot fail: the index was accepted before, and the
-/// memory of tables is not limited (see [`PageCache::new`](crate::PageCache::new)).
+/// Unwraps a change of an entry that is there. It cannot fail: the index was accepted before, and
+/// the memory of tables is not limited (see [`PageCache::new`](crate::PageCache::new)).
 fn unlimited<T>(result: Result<T, TableError>) {
     debug_assert!(
         result.is_ok(),
@@ -145,9 +149,9 @@ fn unlimited<T>(result: Result<T, TableError>) {
     );
 }
 
-/// Copies the pages of a frozen version, so that the live table keeps the originals to itself. Beyond
-/// `most` copies, or without memory for one, a page is shared instead and will be forked when it is
-/// written.
+/// Copies the pages of a frozen version, so that the live table keeps the originals to itself.
+/// Beyond `most` copies, or without memory for one, a page is shared instead and will be forked
+/// when it is written.
 pub(crate) fn copy_pages(
     table: &PageTable,
     version: Version,

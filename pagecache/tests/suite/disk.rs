@@ -1,4 +1,5 @@
-//! A backing for tests: pages in a map, with fills that can be held up in the middle, and made to fail.
+//! A backing for tests: pages in a map, with fills that can be held up in the middle, and made to
+//! fail.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -103,7 +104,8 @@ impl Disk {
         }
     }
 
-    /// Hides what versions up to `version` wrote to a range of pages: it was truncated or punched since.
+    /// Hides what versions up to `version` wrote to a range of pages: it was truncated or punched
+    /// since.
     pub fn hide(&self, pages: Range<u64>, version: u64) {
         let mut content = self.content();
         for page in pages {

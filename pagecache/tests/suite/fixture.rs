@@ -150,7 +150,8 @@ impl File {
     }
 }
 
-/// The pages of a frozen version and the byte each is full of; `None` where it is written back as a hole.
+/// The pages of a frozen version and the byte each is full of; `None` where it is written back as a
+/// hole.
 pub fn content_of(frozen: &Frozen) -> BTreeMap<u64, Option<u8>> {
     let mut pages = BTreeMap::new();
     for run in frozen.runs() {

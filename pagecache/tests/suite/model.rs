@@ -1,4 +1,5 @@
-//! Random operations against a model: the bytes of the file, and for every page what writeback has still to do with it.
+//! Random operations against a model: the bytes of the file, and for every page what writeback has
+//! still to do with it.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +49,8 @@ fn length() -> impl Strategy<Value = usize> {
 fn operation() -> impl Strategy<Value = Operation> {
     let policy = prop::sample::select(WritebackPolicy::ALL.to_vec());
     prop_oneof![
-        10 => (position(), length(), 0..4u8).prop_map(|(offset, length, byte)| Operation::Write { offset, length, byte }),
+        10 => (position(), length(), 0..4u8)
+            .prop_map(|(offset, length, byte)| Operation::Write { offset, length, byte }),
         6 => (position(), length()).prop_map(|(offset, length)| Operation::Read { offset, length }),
         2 => position().prop_map(|size| Operation::Truncate { size }),
         2 => (position(), length()).prop_map(|(start, length)| Operation::Punch { start, length }),
@@ -281,10 +283,16 @@ fn pages_of(start: usize, end: usize) -> impl Iterator<Item = u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
-    fn random_operations_agree_with_the_model(operations in prop::collection::vec(operation(), 1..120)) {
+    fn random_operations_agree_with_the_model(
+        operations in prop::collection::vec(operation(), 1..120),
+    ) {
         let mut model = Model::new();
         operations.into_iter().for_each(|operation| model.apply(operation));
         model.finish();

@@ -19,7 +19,8 @@ fn tags_are_not_lost_when_a_page_is_swapped() {
     (0..3).for_each(|page| file.fill_page(page, 1));
     let version = file.freeze();
     let runs: Vec<_> = version.frozen.runs().collect();
-    // The page is swapped while it is tagged for writeback: the new one is dirty, the old one is still to be written.
+    // The page is swapped while it is tagged for writeback: the new one is dirty, the old one is
+    // still to be written.
     file.fill_page(1, 2);
     assert!(file.mapping.is_dirty(1));
     assert_eq!(file.mapping.dirty_pages(), 1);
@@ -49,7 +50,7 @@ fn a_second_fork_while_the_first_copy_is_under_io() {
         for (version, byte) in versions.iter().zip(1..) {
             let run = version.frozen.runs().next().unwrap();
             assert!(
-                matches!(run.pages[0], FrozenPage::Data(bytes) if bytes.iter().all(|at| *at == byte))
+                matches!(run.pages[0], FrozenPage::Data(page) if page.iter().all(|at| *at == byte))
             );
             let FrozenPage::Data(second) = run.pages[1] else { panic!("page 1 has data") };
             assert_eq!(second[5 * usize::from(byte)], byte);

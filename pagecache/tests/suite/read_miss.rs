@@ -7,8 +7,8 @@ use braidfs_pagecache::{PAGE_SIZE, WritebackPolicy};
 use crate::disk::{Disk, DiskError};
 use crate::fixture::{File, PAGE, cache_of};
 
-/// Reads page 0 of a file, which has 1 on the disk, and does something to the file after the disk was read and before the page is
-/// installed. Returns what the reader got.
+/// Reads page 0 of a file, which has 1 on the disk, and does something to the file after the disk
+/// was read and before the page is installed. Returns what the reader got.
 fn read_across(file: &File, meanwhile: impl FnOnce()) -> Vec<u8> {
     let stall = file.disk.stall_next_fill();
     thread::scope(|scope| {

@@ -1,7 +1,8 @@
 //! Many threads at once, under each policy.
 //!
-//! Every page is written whole, with a number that only grows. So a page that is torn, and one that goes back in time, are told at sight, be it
-//! read from the cache, taken from a frozen version, or found on the disk.
+//! Every page is written whole, with a number that only grows. So a page that is torn, and one that
+//! goes back in time, are told at sight, be it read from the cache, taken from a frozen version, or
+//! found on the disk.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -182,8 +183,8 @@ fn writers_readers_writeback_and_eviction_at_once() {
     });
 }
 
-/// Partial writes, truncations, punches and reads of the same pages by several threads: nothing to compare with, but invariants must hold
-/// and everything must come back to zero.
+/// Partial writes, truncations, punches and reads of the same pages by several threads: nothing to
+/// compare with, but invariants must hold and everything must come back to zero.
 #[test]
 fn truncation_punching_and_partial_writes_at_once() {
     for_each_policy(|policy| {
