@@ -25,7 +25,7 @@ pub mod volume;
 pub use error::{FsError, FsErrorKind};
 pub use options::{AccessTime, MkfsOptions, MountOptions};
 pub use types::{
-    Attributes, Credentials, DirectoryEntry, FallocateMode, InodeNumber, RenameMode, ROOT_INODE,
+    Attributes, Credentials, DirectoryEntry, FallocateMode, InodeNumber, ROOT_INODE, RenameMode,
     SeekTarget, SetAttributes, SetTime, Statistics, XattrMode,
 };
 pub use volume::Volume;

@@ -103,9 +103,9 @@ impl Inode {
     }
 
     pub(crate) fn drop_open_handle(&self) {
-        let _ = self.open_handles.fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| {
-            Some(held.saturating_sub(1))
-        });
+        let _ = self
+            .open_handles
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| Some(held.saturating_sub(1)));
     }
 
     /// Whether the kernel or an open handle refers to it.

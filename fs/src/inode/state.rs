@@ -12,9 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use braidfs_format::{
-    DeltaNumber, Extent, FileKind, InodeRecord, MapChange, Timestamp,
-};
+use braidfs_format::{DeltaNumber, Extent, FileKind, InodeRecord, MapChange, Timestamp};
 use braidfs_pagecache::{Frozen, Mapping};
 use braidfs_store::{RangeMap, Reservation, Store};
 
@@ -211,7 +209,8 @@ impl InodeState {
 
     /// What the changes that are not in the store say about `blocks`, newest first.
     pub fn unpublished_maps(&self, blocks: Range<u64>) -> [Vec<MapChange>; 2] {
-        let staging = self.staging_map.as_ref().map_or_else(Vec::new, |map| map.lookup(blocks.clone()));
+        let staging =
+            self.staging_map.as_ref().map_or_else(Vec::new, |map| map.lookup(blocks.clone()));
         [self.map.lookup(blocks), staging]
     }
 }
