@@ -217,6 +217,8 @@ fn end_with_the_first_panic() {
     let report = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         report(info);
+        // In the background there is no stderr, but there may be a log.
+        tracing::error!("ended by a panic: {info}");
         process::abort();
     }));
 }

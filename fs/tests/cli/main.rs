@@ -5,6 +5,7 @@
 
 mod bad_images;
 mod bad_mounts;
+mod fsck;
 mod life;
 mod look;
 mod mkfs;
