@@ -96,14 +96,16 @@ impl MountPlan {
         end_with_the_first_panic();
         let volume = self.mount_volume()?;
         let options = self.fuse_options(&path, &mount_point);
-        let session = FuseSession::mount(volume.clone(), &options).inspect_err(|_| {
+        let mount = || FuseSession::mount(volume.clone(), &options);
+        let session = stopper.while_mounting(&mount_point, &volume, mount).inspect_err(|_| {
             // Nobody has changed anything, so there is nothing to lose.
             let _ = volume.unmount();
         })?;
         made.into_iter().for_each(MadeImage::keep);
-        stopper.mounted(mount_point.clone(), volume.clone());
-        self.announce(&mount_point)?;
-        let served = session.serve();
+        let served = match self.announce(&mount_point) {
+            Ok(()) => session.serve().map_err(CliError::from),
+            Err(error) => session.abandon().map_err(CliError::from).and(Err(error)),
+        };
         stopper.ended();
         volume.unmount()?;
         served?;

@@ -6,7 +6,7 @@
 //! at once. All of these end with everything on disk. Only a third one ends the program as a
 //! crash would, and that loses nothing that was made durable.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 use std::thread;
@@ -75,9 +75,18 @@ impl Stopper {
         *self.shared.phase.lock() = Phase::Starting(file);
     }
 
-    /// From now on a signal unmounts `place`.
-    pub fn mounted(&self, place: PathBuf, volume: Arc<Volume>) {
-        *self.shared.phase.lock() = Phase::Serving(Mounted { place, volume });
+    /// Runs `mount`; from its success on, a signal unmounts `place`. One that comes while it runs
+    /// is handled afterwards.
+    pub fn while_mounting<T, E>(
+        &self,
+        place: &Path,
+        volume: &Arc<Volume>,
+        mount: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut phase = self.shared.phase.lock();
+        let mounted = mount()?;
+        *phase = Phase::Serving(Mounted { place: place.to_owned(), volume: volume.clone() });
+        Ok(mounted)
     }
 
     /// From now on a signal has nothing to do.
@@ -110,32 +119,13 @@ impl Shared {
         start(move || if count == 1 { shared.end(&mounted) } else { cut_off(&mounted) });
     }
 
-    /// Unmounts; [`Stopper::ended`] follows when the mount has ended.
+    /// Unmounts; [`Stopper::ended`] follows when the mount has ended. That can take long although
+    /// nobody seems to use it: another namespace may have a copy of the mount.
     fn end(&self, mounted: &Mounted) {
         match unmount(&mounted.place, UnmountMode::WhenUnused) {
             Ok(()) | Err(FuseError::NotMounted(_)) => {}
-            Err(FuseError::Busy(_)) => self.end_in_use(mounted),
-            Err(error) => {
-                warn!("{error}");
-                cut_off(mounted);
-            }
-        }
-    }
-
-    fn end_in_use(&self, mounted: &Mounted) {
-        let users = describe(&users_of(&mounted.place)).unwrap_or_else(|| "a process".to_owned());
-        let (place, seconds) = (mounted.place.display(), GRACE.as_secs());
-        say(&format!(
-            "braidfs: {place} is in use by {users}; cut off in {seconds} s, or at the next signal"
-        ));
-        if let Err(errno) = write_back(&mounted.place) {
-            warn!(%errno, "the kernel could not hand over everything");
-        }
-        if let Err(error) = unmount(&mounted.place, UnmountMode::Detach) {
-            warn!("{error}");
-        }
-        if let Err(error) = mounted.volume.syncfs() {
-            warn!("{error}");
+            Err(FuseError::Busy(_)) => detach(mounted),
+            Err(error) => warn!("{error}"),
         }
         let mut phase = self.phase.lock();
         let still_serving = |phase: &mut Phase| matches!(phase, Phase::Serving(_));
@@ -146,8 +136,26 @@ impl Shared {
     }
 }
 
+/// Takes a mount that is in use out of the tree, with everything written so far on disk.
+fn detach(mounted: &Mounted) {
+    let users = describe(&users_of(&mounted.place)).unwrap_or_else(|| "a process".to_owned());
+    let (place, seconds) = (mounted.place.display(), GRACE.as_secs());
+    say(&format!(
+        "braidfs: {place} is in use by {users}; cut off in {seconds} s, or at the next signal"
+    ));
+    if let Err(errno) = write_back(&mounted.place) {
+        warn!(%errno, "the kernel could not hand over everything");
+    }
+    if let Err(error) = unmount(&mounted.place, UnmountMode::Detach) {
+        warn!("{error}");
+    }
+    if let Err(error) = mounted.volume.syncfs() {
+        warn!("{error}");
+    }
+}
+
 /// Has the kernel hand over what it has not written yet.
-fn write_back(place: &std::path::Path) -> rustix::io::Result<()> {
+fn write_back(place: &Path) -> rustix::io::Result<()> {
     use rustix::fs::{Mode, OFlags};
     let root = rustix::fs::open(place, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::fs::syncfs(root)

@@ -86,6 +86,14 @@ impl FuseSession {
         }
     }
 
+    /// Unmounts without having answered anything.
+    ///
+    /// # Errors
+    /// When the system refuses to.
+    pub fn abandon(self) -> Result<(), FuseError> {
+        self.mount.map_or(Ok(()), |mount| unmount(&mount.mount_point, UnmountMode::Detach))
+    }
+
     /// Answers requests until the mount ends.
     ///
     /// # Errors
