@@ -16,6 +16,12 @@ use parking_lot::Mutex;
 use crate::error::StoreError;
 use crate::space::{Reservation, Space};
 
+/// The share of all blocks that must be available for space not to be scarce.
+const PLENTY_SHARE: u64 = 32;
+
+/// The share of the floor that is not held where space is scarce.
+const SPARED_SHARE: u64 = 8;
+
 /// What a unify may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct UnifyNeed {
@@ -39,14 +45,21 @@ impl MetadataReserve {
     /// Holds what `need` says, as far as it can be had. Returns whether the need itself could.
     pub(crate) fn hold(&self, space: &Space, need: UnifyNeed) -> bool {
         let mut held = self.held.lock();
-        let wanted = need.quads.max(need.floor_quads);
-        let complete = grow(&mut held, space, wanted, need.blocks);
-        // Where only quads are wanting, keeping data out of what lies between them helps nobody.
-        let missing = NODE_BLOCKS.saturating_mul(wanted.saturating_sub(held.quads()));
-        self.full.store(!complete && space.counts().available < missing, Ordering::Release);
-        let enough = complete || grow(&mut held, space, need.quads, need.blocks);
+        let enough = grow(&mut held, space, need.quads, need.blocks);
         self.short.store(!enough, Ordering::Release);
+        let full = held.quads() < need.floor_quads && !self.hold_floor(&mut held, space, need);
+        self.full.store(full, Ordering::Release);
         enough
+    }
+
+    /// Holds the floor. Returns whether there was room.
+    ///
+    /// While there is plenty it is held in full. Later a part of it is let go, so that blocks that
+    /// are freed on a nearly full volume serve data, and not a tree that has grown a little.
+    fn hold_floor(&self, held: &mut Reservation, space: &Space, need: UnifyNeed) -> bool {
+        let least = need.floor_quads - need.floor_quads / SPARED_SHARE;
+        let floor = if has_plenty(space) { need.floor_quads } else { least };
+        grow(held, space, floor, 0) || has_room(space, floor.saturating_sub(held.quads()))
     }
 
     /// Whether the need of the layers is not covered.
@@ -85,6 +98,18 @@ impl MetadataReserve {
             space.reserve(blocks, 0)
         })
     }
+}
+
+/// Whether space is not scarce yet.
+fn has_plenty(space: &Space) -> bool {
+    let counts = space.counts();
+    counts.available >= counts.total / PLENTY_SHARE
+}
+
+/// Whether there are blocks enough for `quads`, be they side by side or not: where only quads are
+/// wanting, keeping data out of what lies between them helps nobody.
+fn has_room(space: &Space, quads: u64) -> bool {
+    space.counts().available >= NODE_BLOCKS.saturating_mul(quads)
 }
 
 /// Makes `held` as large as is asked. Returns whether that could be had.
