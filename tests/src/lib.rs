@@ -2,14 +2,16 @@
 //!
 //! [`model`] says what a volume must look like; [`steps`] makes random operations; [`world`] applies them to
 //! both and compares; [`check`] runs the checker; [`crash`] cuts recorded runs as power losses do;
-//! [`fault`] lets the disk fail; [`shrink`] makes a failing list of steps short.
+//! [`fault`] lets the disk fail; [`mounted`] mounts for real; [`shrink`] makes a failing list of steps short.
 
 #![deny(unsafe_code)]
 
 pub mod check;
 pub mod crash;
 pub mod fault;
+pub mod mapped;
 pub mod model;
+pub mod mounted;
 pub mod shrink;
 pub mod steps;
 pub mod world;
