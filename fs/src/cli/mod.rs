@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `args` | the one table of flags, from which help, man pages and completions are made |
 //! | `mount_options` | the table of the options of `-o` |
-//! | `mkfs`, `mount`, `remount`, `umount`, `fsck`, `info`, `dump`, `documents` | the verbs |
+//! | `mkfs`, `mount`, `remount`, `umount`, `sync`, `fsck`, `info`, `dump`, `documents` | the verbs |
 //! | `image`, `raw`, `signature`, `place` | images and what is on them; mount points |
 //! | `daemon`, `stop`, `processes` | the background, signals, who uses a mount |
 //! | `size`, `time`, `output`, `progress`, `logging`, `error` | how things are written and said |
@@ -36,6 +36,7 @@ mod remount;
 mod signature;
 mod size;
 mod stop;
+mod sync;
 mod time;
 mod umount;
 

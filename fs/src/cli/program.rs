@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use super::args::{Arguments, Command, MkfsArguments, MountHelperArguments, UmountHelperArguments};
 use super::error::{CliError, CliResult};
 use super::mount::{MountPlan, as_mount_helper};
-use super::{documents, dump, fsck, info, logging, mkfs, umount};
+use super::{documents, dump, fsck, info, logging, mkfs, sync, umount};
 
 /// The programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +75,7 @@ fn run_braidfs(command_line: &[OsString]) -> CliResult<ExitCode> {
         Command::Mount(mount) => MountPlan::for_people(mount, verbosity)?.run(command_line),
         Command::Mkfs(mkfs) => logged(&|| mkfs::run(mkfs)),
         Command::Umount(umount) => logged(&|| umount::run(&umount.place, umount.lazy)),
+        Command::Sync(sync) => logged(&|| sync::run(&sync.place)),
         Command::Fsck(fsck) => logged(&|| fsck::run(&fsck.arguments)),
         Command::Info(info) => logged(&|| info::run(info)),
         Command::Dump(dump) => logged(&|| dump::run(dump)),

@@ -9,14 +9,14 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, INodeNo,
-    IoctlFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen,
-    ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    IoctlFlags, KernelConfig, LockOwner, Notifier, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek,
+    ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use super::attributes::{set_time, timestamp};
@@ -31,12 +31,13 @@ use crate::volume::Volume;
 pub(super) struct Adapter {
     volume: Arc<Volume>,
     seeker: Seeker,
+    notifier: Arc<OnceLock<Notifier>>,
 }
 
 impl Adapter {
-    /// Serves `volume`.
-    pub fn new(volume: Arc<Volume>, seeker: Seeker) -> Self {
-        Self { volume, seeker }
+    /// Serves `volume`. The notifier comes once there is a session.
+    pub fn new(volume: Arc<Volume>, seeker: Seeker, notifier: Arc<OnceLock<Notifier>>) -> Self {
+        Self { volume, seeker, notifier }
     }
 }
 
@@ -195,6 +196,9 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         data::write(&self.volume, ino.0, offset, bytes, flags, reply);
+        if flags.contains(WriteFlags::FUSE_WRITE_CACHE) {
+            data::blocks_changed(&self.notifier, ino.0);
+        }
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {

@@ -1,8 +1,11 @@
 //! File content: reading, writing, allocating, copying.
 
 use std::cell::RefCell;
+use std::sync::OnceLock;
 
-use fuser::{CopyFileRangeFlags, Errno, ReplyData, ReplyEmpty, ReplyWrite, WriteFlags};
+use fuser::{
+    CopyFileRangeFlags, Errno, INodeNo, Notifier, ReplyData, ReplyEmpty, ReplyWrite, WriteFlags,
+};
 
 use super::reply::{Call, Refuse};
 use crate::error::FsResult;
@@ -42,6 +45,16 @@ pub(super) fn write(
     let kill_suid_sgid = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
     let result = volume.write(inode, offset, bytes, kill_suid_sgid);
     Call::new("write", inode).answer(reply, result, |reply, count| reply.written(count as u32));
+}
+
+/// After a WRITE from the kernel's cache: the file has other blocks now than the kernel remembers. It
+/// asks anew by itself when the file is closed, but not while it is open.
+pub(super) fn blocks_changed(notifier: &OnceLock<Notifier>, inode: InodeNumber) {
+    const ATTRIBUTES_ONLY: i64 = -1;
+    if let Some(notifier) = notifier.get() {
+        // An inode that the kernel has forgotten has nothing to be told.
+        let _ = notifier.inval_inode(INodeNo(inode), ATTRIBUTES_ONLY, 0);
+    }
 }
 
 /// FALLOCATE.

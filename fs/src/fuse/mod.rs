@@ -56,6 +56,7 @@ pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;
 pub use mount_table::{MountEntry, mounts};
 pub use session::{FuseOptions, FuseSession, KernelOptions};
+pub use xattr::SYNC_ATTRIBUTE;
 
 /// The type of the filesystem: mounts show it as `fuse.braidfs`.
 pub const FSTYPE: &str = "braidfs";

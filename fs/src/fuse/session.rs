@@ -1,7 +1,7 @@
 //! A mount's life: it is made, served, and ends.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use fuser::{Config, Session, SessionACL};
 use tracing::warn;
@@ -68,8 +68,11 @@ impl FuseSession {
         // which write back the times of a user's files in the name of root.
         let acl = SessionACL::All;
         let seeker = Seeker::default();
-        let adapter = Adapter::new(volume.clone(), seeker.clone());
+        let notifier = Arc::new(OnceLock::new());
+        let adapter = Adapter::new(volume.clone(), seeker.clone(), notifier.clone());
         let started = Session::from_fd(adapter, device, acl, config).and_then(|session| {
+            // Nobody else sets it.
+            let _ = notifier.set(session.notifier());
             seeker.start(volume, session.notifier())?;
             Ok(session)
         });

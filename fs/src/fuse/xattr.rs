@@ -7,8 +7,12 @@ use crate::error::FsErrorKind;
 use crate::types::{InodeNumber, XattrMode};
 use crate::volume::Volume;
 
-/// The names of POSIX ACLs, which are not supported.
-const ACL_PREFIX: &[u8] = b"system.posix_acl_";
+/// The namespaces that are kept. Who may use which, the kernel has checked. What is not listed, POSIX
+/// ACLs among it, is refused: an ACL that is kept but not obeyed would protect nothing.
+const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+/// Setting this attribute, on any file of a mount, makes everything durable and stores nothing: the
+/// kernel does not pass syncfs(2) on to servers like this one.
+pub const SYNC_ATTRIBUTE: &str = "user.braidfs.sync";
 /// A label that the kernel asks for only where no security module looks after labels.
 const SELINUX_LABEL: &[u8] = b"security.selinux";
 
@@ -16,7 +20,7 @@ const SELINUX_LABEL: &[u8] = b"security.selinux";
 ///
 /// `ls -l` asks each file for ACLs and a label, until it hears that there are none at all.
 pub(super) fn get(volume: &Volume, inode: InodeNumber, name: &[u8], space: u32, reply: ReplyXattr) {
-    if name.starts_with(ACL_PREFIX) {
+    if !is_kept(name) {
         return reply.refuse(Errno::EOPNOTSUPP);
     }
     let result = volume.getxattr(inode, name);
@@ -44,7 +48,10 @@ pub(super) fn set(
     reply: ReplyEmpty,
 ) {
     match xattr_mode(flags) {
-        _ if name.starts_with(ACL_PREFIX) => reply.refuse(Errno::EOPNOTSUPP),
+        _ if !is_kept(name) => reply.refuse(Errno::EOPNOTSUPP),
+        Some(_) if name == SYNC_ATTRIBUTE.as_bytes() => {
+            Call::new("sync", inode).answer_empty(reply, volume.syncfs());
+        }
         Some(mode) => {
             let result = volume.setxattr(inode, name, value, mode);
             Call::new("setxattr", inode).answer_empty(reply, result);
@@ -57,6 +64,10 @@ pub(super) fn set(
 pub(super) fn remove(volume: &Volume, inode: InodeNumber, name: &[u8], reply: ReplyEmpty) {
     let result = volume.removexattr(inode, name);
     Call::new("removexattr", inode).answer_empty(reply, result);
+}
+
+fn is_kept(name: &[u8]) -> bool {
+    NAMESPACES.iter().any(|namespace| name.len() > namespace.len() && name.starts_with(namespace))
 }
 
 /// Sends the bytes if the caller has space for them, or their length if it asks for that (space 0).
@@ -94,6 +105,13 @@ mod tests {
     fn names_are_listed_with_zero_bytes_behind_them() {
         assert_eq!(name_list(&[]), b"");
         assert_eq!(name_list(&[b"user.a".to_vec(), b"user.bc".to_vec()]), b"user.a\0user.bc\0");
+    }
+
+    #[test]
+    fn only_known_namespaces_are_kept() {
+        assert!(is_kept(b"user.a") && is_kept(b"trusted.a") && is_kept(b"security.a"));
+        assert!(!is_kept(b"user.") && !is_kept(b"nonsense"));
+        assert!(!is_kept(b"system.posix_acl_access"));
     }
 
     #[test]

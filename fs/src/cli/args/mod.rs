@@ -55,6 +55,8 @@ pub enum Command {
     Mount(MountArguments),
     /// Unmount a volume and wait until all of it is on disk
     Umount(UmountArguments),
+    /// Make everything on a mount durable (sync(1) is not passed on to its server)
+    Sync(SyncArguments),
     /// Check a volume, by the program fsck.braidfs
     Fsck(FsckArguments),
     /// Show what a volume is like
@@ -76,6 +78,14 @@ pub struct UmountArguments {
     /// Take it out of the tree of directories at once, and end it when nobody uses it any more
     #[arg(short, long)]
     pub lazy: bool,
+}
+
+/// Make everything on a mount durable
+#[derive(Debug, Args)]
+pub struct SyncArguments {
+    /// A directory of the mount, that you may write to
+    #[arg(value_name = "DIR")]
+    pub place: PathBuf,
 }
 
 /// Unmount, as umount(8) asks its helpers to
