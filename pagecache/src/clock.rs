@@ -14,8 +14,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use crate::sync::Mutex;
 use braidfs_mm::FramePool;
-use parking_lot::Mutex;
 
 use crate::heat;
 use crate::mapping::Candidate;

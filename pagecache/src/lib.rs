@@ -65,6 +65,7 @@ mod pacing;
 mod page;
 mod pressure;
 mod registry;
+mod sync;
 mod wait_queue;
 
 pub use backing::{Backing, PageFill};

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// A position in a [`WaitQueue`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

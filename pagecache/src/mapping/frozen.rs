@@ -6,8 +6,8 @@ use std::mem;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use crate::sync::Mutex;
 use braidfs_mm::PageTable;
-use parking_lot::Mutex;
 
 use super::Mapping;
 use super::version::Version;

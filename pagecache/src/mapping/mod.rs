@@ -60,8 +60,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
+use crate::sync::RwLock;
 use braidfs_mm::{FrameMetadata, PageTable};
-use parking_lot::RwLock;
 
 pub(crate) use evict::Candidate;
 pub use frozen::{Frozen, FrozenPage, FrozenRun};

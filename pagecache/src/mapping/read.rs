@@ -1,7 +1,7 @@
 //! Reading: copy what is cached, ask for what is not, go on.
 
+use crate::sync::{RwLockReadGuard, RwLockWriteGuard};
 use braidfs_mm::FrameMetadata;
-use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::Mapping;
 use super::fill::{FillMemory, FillRequest, FilledPages};
