@@ -79,6 +79,12 @@ impl ChangeTable {
         self.dirty_records.pop()
     }
 
+    /// Counts bytes of log that go with this delta and are not in the table: content that must not
+    /// come later than a name.
+    pub fn count_bytes(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Bytes of log that these changes will need, roughly.
     pub fn log_bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)

@@ -26,7 +26,7 @@ use crate::inode::{Inode, InodeTable};
 
 /// A delta that is published and not known to be durable.
 pub(super) struct StagedDelta {
-    /// Its number.
+    /// The number of its (last) transaction.
     pub number: DeltaNumber,
     /// The pages that it wrote: they become clean when it is durable.
     pub pages: Vec<Frozen>,
@@ -59,16 +59,16 @@ pub(crate) struct Committer {
 impl Committer {
     /// A committer for the volume in `store`.
     pub fn new(store: Arc<Store>, cache: Arc<PageCache>, inodes: Arc<InodeTable>) -> Self {
-        let next = store.next_delta();
+        let published = store.next_delta().saturating_sub(1);
         Self {
             store,
             cache,
             inodes,
-            gate: DeltaGate::new(next),
+            gate: DeltaGate::new(),
             dirty_data: DashMap::new(),
             replaced: Mutex::default(),
             gathering: Mutex::default(),
-            turn: Mutex::new(Turn { staged_ticket: 0, staged_delta: next.saturating_sub(1) }),
+            turn: Mutex::new(Turn { staged_ticket: 0, staged_delta: published }),
             failure: OnceLock::new(),
             in_flight: Mutex::default(),
             joined: Joined::default(),
@@ -97,6 +97,10 @@ impl Committer {
         let mut turn = self.turn.lock();
         if let Some(failure) = self.failure.get() {
             return Err(failure.clone());
+        }
+        // A unify may have failed, outside of any commit.
+        if let Some(error) = self.store.poisoned() {
+            return Err(self.fail(&error.into()));
         }
         if turn.staged_ticket < ticket {
             let batch = self.gathering.lock().take();
@@ -136,6 +140,11 @@ impl Committer {
     /// Whether any file's data has changes that no delta took.
     pub fn has_dirty_data(&self) -> bool {
         !self.dirty_data.is_empty()
+    }
+
+    /// Whether anything has changes that no delta took.
+    pub fn has_changes(&self) -> bool {
+        self.has_dirty_data() || !self.gate.enter().changes().is_empty()
     }
 
     /// Notes that a rename put this file over another one: the delta that takes the rename takes the

@@ -1,6 +1,7 @@
 //! The gate of the open delta: operations pass it shared, closing takes it alone.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use braidfs_format::{DeltaNumber, Item, Key};
 use braidfs_store::{Reservation, Store};
@@ -11,7 +12,8 @@ use crate::error::FsResult;
 
 /// The open delta, and the one closed before it.
 pub(crate) struct OpenDelta {
-    /// The number that the open delta will be published under.
+    /// Counts the deltas of this mount. The store counts what it publishes by itself: a delta that
+    /// is too large for one transaction takes several.
     pub number: DeltaNumber,
     /// The newest closed delta that takes every file's data; files dirtied at or before it are frozen
     /// before they change again.
@@ -23,11 +25,40 @@ pub(crate) struct OpenDelta {
     pub closed: Arc<ChangeTable>,
     /// Space promised to the open delta's namespace changes.
     pub reservation: Mutex<Reservation>,
+    /// Nothing changes any more: the volume is being unmounted.
+    sealed: bool,
+    current: Arc<AtomicU64>,
+}
+
+/// What a delta leaves when it closes.
+pub(crate) struct Closed {
+    /// Its number.
+    pub number: DeltaNumber,
+    /// Its changes.
+    pub changes: Arc<ChangeTable>,
+    /// Space promised to them.
+    pub reservation: Reservation,
+}
+
+impl OpenDelta {
+    /// Closes this delta and opens the next one. `everything` says that it takes every file's data.
+    pub fn advance(&mut self, everything: bool) -> Closed {
+        let number = self.number;
+        self.number += 1;
+        self.current.store(self.number, Ordering::Release);
+        if everything {
+            self.closed_full = number;
+        }
+        self.closed = std::mem::take(&mut self.changes);
+        let reservation = std::mem::take(self.reservation.get_mut());
+        Closed { number, changes: self.closed.clone(), reservation }
+    }
 }
 
 /// The gate. Held shared for the length of an operation's change ([`ChangeGuard`]).
 pub(crate) struct DeltaGate {
     open: RwLock<OpenDelta>,
+    current: Arc<AtomicU64>,
 }
 
 /// Ties an operation to the open delta: while it lives that delta is not closed.
@@ -38,21 +69,25 @@ pub(crate) struct ChangeGuard<'a> {
 /// The changes that are not in the store yet, newest first: for looking names up.
 #[derive(Clone)]
 pub(crate) struct View {
+    delta: DeltaNumber,
     open: Arc<ChangeTable>,
     closed: Arc<ChangeTable>,
 }
 
 impl DeltaGate {
-    /// A gate whose open delta has number `number`.
-    pub fn new(number: DeltaNumber) -> Self {
+    /// A gate with an empty first delta open.
+    pub fn new() -> Self {
+        let current = Arc::new(AtomicU64::new(1));
         let open = OpenDelta {
-            number,
+            number: 1,
             closed_full: 0,
             changes: Arc::default(),
             closed: Arc::default(),
             reservation: Mutex::default(),
+            sealed: false,
+            current: current.clone(),
         };
-        Self { open: RwLock::new(open) }
+        Self { open: RwLock::new(open), current }
     }
 
     /// Enters the open delta. A thread must not enter twice.
@@ -63,6 +98,17 @@ impl DeltaGate {
     /// The unpublished changes as of now. A thread that holds a [`ChangeGuard`] asks that instead.
     pub fn view(&self) -> View {
         self.enter().view()
+    }
+
+    /// Whether no delta was closed since `view` was taken. Asked under the lock of a directory, this
+    /// tells that the view has all changes of it: who makes more needs that lock.
+    pub fn is_current(&self, view: &View) -> bool {
+        self.current.load(Ordering::Acquire) == view.delta
+    }
+
+    /// Waits for the operations under way and refuses all that come later.
+    pub fn seal(&self) {
+        self.open.write().sealed = true;
     }
 
     /// Waits for the operations under way and keeps new ones out.
@@ -77,6 +123,11 @@ impl ChangeGuard<'_> {
         self.open.number
     }
 
+    /// Whether the open delta takes no changes any more.
+    pub fn is_sealed(&self) -> bool {
+        self.open.sealed
+    }
+
     /// See [`OpenDelta::closed_full`].
     pub fn closed_full(&self) -> DeltaNumber {
         self.open.closed_full
@@ -89,7 +140,8 @@ impl ChangeGuard<'_> {
 
     /// The unpublished changes, this delta's included.
     pub fn view(&self) -> View {
-        View { open: self.open.changes.clone(), closed: self.open.closed.clone() }
+        let OpenDelta { number, changes, closed, .. } = &*self.open;
+        View { delta: *number, open: changes.clone(), closed: closed.clone() }
     }
 
     /// Hands space to the delta; it is given back when the delta is published.

@@ -16,8 +16,10 @@ mod change_table;
 mod commit;
 mod gate;
 mod join;
+mod portion;
 mod request;
 mod stage;
+mod write_back;
 
 pub use change_table::ChangeTable;
 pub(crate) use commit::Committer;

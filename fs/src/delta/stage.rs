@@ -1,41 +1,31 @@
-//! Staging: turning a closed delta into a change set, its data written to fresh blocks.
+//! Staging: turning a closed delta into change sets, its data written to fresh blocks.
 
 use std::sync::Arc;
 
-use braidfs_format::item::MAX_TREE_INLINE_BYTES;
-use braidfs_format::{
-    BLOCK_SIZE, DeltaNumber, Extent, ExtentContent, InodeNumber, InodeRecord, Item, Key, MapChange,
-};
-use braidfs_pagecache::{Frozen, FrozenPage};
-use braidfs_store::{ChangeSet, RangeMap, Reservation};
+use braidfs_format::{DeltaNumber, InodeNumber, InodeRecord, MapChange};
+use braidfs_store::Reservation;
 
 use super::change_table::ChangeTable;
 use super::commit::{Committer, StagedDelta};
+use super::portion::{Later, Staging, log_bytes, split_map};
 use super::request::Batch;
 use crate::error::FsResult;
-use crate::inode::{FrozenData, Inode, MAP_END};
+use crate::inode::{FrozenInode, Inode};
 
-/// An fsync delta of at most this many data pages carries them in the log itself: one sequential
-/// write, no fresh blocks (and no allocation in the host's filesystem).
-const INLINE_PAGES_MAX: u64 = 16;
+/// Data that may follow in a later transaction leaves this share of a delta's bytes to others.
+const LATER_SHARE: u64 = 2;
 
 /// A delta that takes no more changes.
 struct ClosedDelta {
     number: DeltaNumber,
     everything: bool,
     changes: Arc<ChangeTable>,
+    /// Files whose data goes with the names.
+    replaced: Vec<Arc<Inode>>,
+    /// Further files whose data the delta takes.
     files: Vec<Arc<Inode>>,
     /// Holds the space promised to the namespace changes until they are published.
     _reservation: Reservation,
-}
-
-/// A delta that is being staged.
-struct Staging {
-    number: DeltaNumber,
-    inline_budget_pages: u64,
-    set: ChangeSet,
-    staged: StagedDelta,
-    published: Vec<Arc<Inode>>,
 }
 
 impl Committer {
@@ -45,39 +35,38 @@ impl Committer {
         if closed.everything {
             closed.files.extend(self.files_with_dirty_data());
         }
-        let mut staging = Staging::new(&closed);
-        staging.take_namespace(&closed.changes);
+        let mut staging = Staging::new(self.store.next_delta(), closed.everything);
+        staging.take_names(&closed.changes);
+        for inode in &closed.replaced {
+            self.stage_with_names(&closed, inode, self.store.max_delta_bytes(), &mut staging)?;
+        }
         while let Some(inode) = closed.changes.take_dirty_record() {
-            self.stage_inode(&closed, &inode, &mut staging)?;
+            self.stage_with_names(&closed, &inode, self.bytes_at_ease(), &mut staging)?;
+        }
+        for Later { inode, record, map } in std::mem::take(&mut staging.later) {
+            self.put_data(&inode, record, map, &mut staging)?;
         }
         for inode in &closed.files {
-            self.stage_inode(&closed, inode, &mut staging)?;
+            self.stage_data_of(&closed, inode, &mut staging)?;
         }
-        staging.drop_removed();
-        self.publish(staging).map(Some)
-    }
-
-    fn publish(&self, mut staging: Staging) -> FsResult<StagedDelta> {
-        staging.set.next_inode = self.inodes.next_number();
-        let number = self.store.publish(staging.set)?;
-        debug_assert_eq!(number, staging.number);
-        for inode in staging.published {
-            inode.state().note_published();
-        }
-        Ok(staging.staged)
+        let last = self.publish(&mut staging)?;
+        Ok(Some(staging.finish(last)))
     }
 
     /// Closes the open delta, if it has anything that `batch` asks for.
     fn close(&self, batch: Batch) -> Option<ClosedDelta> {
         let mut open = self.gate.close();
         let mut files = batch.files;
-        files.append(&mut self.replaced.lock());
+        let mut replaced = std::mem::take(&mut *self.replaced.lock());
         files.retain(|file| file.state().has_dirty_data());
-        let wants_data = !files.is_empty() || (batch.everything && self.has_dirty_data());
+        replaced.retain(|file| file.state().has_dirty_data());
+        let wants_data = !files.is_empty()
+            || !replaced.is_empty()
+            || (batch.everything && self.has_dirty_data());
         if !wants_data && open.changes.is_empty() {
             return None;
         }
-        for file in &files {
+        for file in files.iter().chain(&replaced) {
             let mut state = file.state();
             // A file that two callers fsync is in the list twice.
             if state.has_dirty_data() {
@@ -85,123 +74,117 @@ impl Committer {
                 self.note_clean_data(file.number());
             }
         }
-        let number = open.number;
-        open.number += 1;
-        if batch.everything {
-            open.closed_full = number;
-        }
-        open.closed = std::mem::take(&mut open.changes);
-        let _reservation = std::mem::take(&mut *open.reservation.lock());
-        let changes = open.closed.clone();
-        Some(ClosedDelta { number, everything: batch.everything, changes, files, _reservation })
+        let everything = batch.everything;
+        let super::gate::Closed { number, changes, reservation } = open.advance(everything);
+        Some(ClosedDelta {
+            number,
+            everything,
+            changes,
+            replaced,
+            files,
+            _reservation: reservation,
+        })
     }
 
-    fn stage_inode(
+    /// Bytes that a transaction may have without need.
+    fn bytes_at_ease(&self) -> u64 {
+        self.store.max_delta_bytes() / LATER_SHARE
+    }
+
+    /// Publishes what gathered, and goes on with the next transaction. Returns the number.
+    fn publish(&self, staging: &mut Staging) -> FsResult<DeltaNumber> {
+        let mut set = staging.take_set();
+        set.next_inode = self.inodes.next_number();
+        let number = self.store.publish(set)?;
+        debug_assert_eq!(number, staging.number());
+        staging.go_on(number + 1);
+        Ok(number)
+    }
+
+    /// Takes the frozen state of an inode, if the delta takes anything of it.
+    fn take_frozen(&self, closed: &ClosedDelta, inode: &Inode) -> Option<FrozenInode> {
+        let mut state = inode.state();
+        let closed_full = if closed.everything { closed.number } else { 0 };
+        state.freeze_if_due(closed.number + 1, closed_full, inode.existing_mapping());
+        if !state.has_dirty_data() {
+            self.note_clean_data(inode.number());
+        }
+        state.take_frozen()
+    }
+
+    /// Stages an inode together with the names. Data that makes the transaction larger than `most`
+    /// bytes comes later.
+    fn stage_with_names(
+        &self,
+        closed: &ClosedDelta,
+        inode: &Arc<Inode>,
+        most: u64,
+        staging: &mut Staging,
+    ) -> FsResult<()> {
+        let Some(frozen) = self.take_frozen(closed, inode) else { return Ok(()) };
+        staging.note_inode(inode.clone());
+        let Some(data) = frozen.data else {
+            staging.put(inode.number(), frozen.record, Vec::new());
+            return Ok(());
+        };
+        let map = self.stage_data(inode.number(), data, staging)?;
+        if staging.has_room(log_bytes(&map), most) {
+            return self.put_part(inode, frozen.record, map, staging);
+        }
+        let as_of_now = inode.state().without_new_data(frozen.record.clone());
+        staging.put(inode.number(), as_of_now, Vec::new());
+        staging.later.push(Later { inode: inode.clone(), record: frozen.record, map });
+        Ok(())
+    }
+
+    /// Stages a file whose data may follow the names in a transaction of its own.
+    fn stage_data_of(
         &self,
         closed: &ClosedDelta,
         inode: &Arc<Inode>,
         staging: &mut Staging,
     ) -> FsResult<()> {
-        let frozen = {
-            let mut state = inode.state();
-            let closed_full = if closed.everything { closed.number } else { 0 };
-            state.freeze_if_due(closed.number + 1, closed_full, inode.existing_mapping());
-            if !state.has_dirty_data() {
-                self.note_clean_data(inode.number());
-            }
-            state.take_frozen()
+        let Some(frozen) = self.take_frozen(closed, inode) else { return Ok(()) };
+        staging.note_inode(inode.clone());
+        let map = match frozen.data {
+            Some(data) => self.stage_data(inode.number(), data, staging)?,
+            None => Vec::new(),
         };
-        let Some(frozen) = frozen else { return Ok(()) };
-        let mut record = frozen.record;
-        if let Some(data) = frozen.data {
-            let map = self.stage_data(inode.number(), data, staging)?;
-            self.count_blocks(inode.number(), &map, &mut record)?;
-            if !map.is_empty() {
-                staging.set.maps.insert(inode.number(), map);
-            }
-            inode.state().note_staged(&record);
+        self.put_data(inode, frozen.record, map, staging)
+    }
+
+    /// Puts the data of a file, in as many transactions as it needs.
+    fn put_data(
+        &self,
+        inode: &Arc<Inode>,
+        record: InodeRecord,
+        map: Vec<MapChange>,
+        staging: &mut Staging,
+    ) -> FsResult<()> {
+        let most = self.bytes_at_ease();
+        if staging.has_room(log_bytes(&map), most) {
+            return self.put_part(inode, record, map, staging);
         }
-        staging.set.items.insert(Key::inode(inode.number()), Some(Item::Inode(record)));
-        staging.staged.inodes.push(inode.number());
-        staging.published.push(inode.clone());
+        for part in split_map(map, most) {
+            if !staging.is_empty() && !staging.has_room(log_bytes(&part), most) {
+                self.publish(staging)?;
+            }
+            let record = InodeRecord { blocks: inode.state().staged_blocks(), ..record.clone() };
+            self.put_part(inode, record, part, staging)?;
+        }
         Ok(())
     }
 
-    /// Writes the pages and returns how the file's map changes.
-    fn stage_data(
+    fn put_part(
         &self,
-        inode: InodeNumber,
-        data: FrozenData,
+        inode: &Arc<Inode>,
+        mut record: InodeRecord,
+        part: Vec<MapChange>,
         staging: &mut Staging,
-    ) -> FsResult<Vec<MapChange>> {
-        let mut map = RangeMap::new();
-        for change in data.map.lookup(0..MAP_END) {
-            map.replace(change);
-        }
-        let mut reservation = data.reservation;
-        if let Some(pages) = data.pages {
-            let written = self.write_pages(&pages, &mut reservation, staging);
-            // The pages stay with the delta even if it fails, which then marks them dirty again.
-            staging.staged.pages.push(pages);
-            let written = written.map_err(|error| error.during("writeback").on(inode))?;
-            for change in written {
-                for superseded in map.replace(change) {
-                    self.store.release_unpublished(&superseded);
-                }
-            }
-        }
-        Ok(map.into_changes().into_iter().map(|change| born_in(change, staging.number)).collect())
-    }
-
-    fn write_pages(
-        &self,
-        pages: &Frozen,
-        reservation: &mut Reservation,
-        staging: &mut Staging,
-    ) -> FsResult<Vec<MapChange>> {
-        let in_log = staging.take_inline_budget(pages.page_count());
-        let mut written = Vec::new();
-        for run in pages.runs() {
-            let mut pending: Vec<&[u8; BLOCK_SIZE]> = Vec::new();
-            let mut at = run.first;
-            for page in &run.pages {
-                let inline = match page {
-                    FrozenPage::Zero => Some(MapChange { start: at, length: 1, extent: None }),
-                    FrozenPage::Data(bytes) => inline_change(at, bytes, in_log),
-                };
-                match (inline, page) {
-                    (None, FrozenPage::Data(bytes)) => pending.push(bytes),
-                    (inline, _) => {
-                        self.write_run(at, &mut pending, reservation, staging, &mut written)?;
-                        written.extend(inline);
-                    }
-                }
-                at += 1;
-            }
-            self.write_run(at, &mut pending, reservation, staging, &mut written)?;
-        }
-        Ok(written)
-    }
-
-    /// Writes the pages that gathered before logical block `end` to fresh blocks.
-    fn write_run(
-        &self,
-        end: u64,
-        pending: &mut Vec<&[u8; BLOCK_SIZE]>,
-        reservation: &mut Reservation,
-        staging: &Staging,
-        written: &mut Vec<MapChange>,
     ) -> FsResult<()> {
-        if pending.is_empty() {
-            return Ok(());
-        }
-        let mut start = end - pending.len() as u64;
-        for extent in self.store.write_data(reservation, staging.number, pending)? {
-            let length = u64::from(extent.length);
-            written.push(MapChange { start, length, extent: Some(extent) });
-            start += length;
-        }
-        pending.clear();
+        self.count_blocks(inode.number(), &part, &mut record)?;
+        inode.state().note_staged(&record);
+        staging.put(inode.number(), record, part);
         Ok(())
     }
 
@@ -225,69 +208,4 @@ impl Committer {
         }
         Ok(())
     }
-}
-
-impl Staging {
-    fn new(closed: &ClosedDelta) -> Self {
-        Self {
-            number: closed.number,
-            inline_budget_pages: if closed.everything { 0 } else { INLINE_PAGES_MAX },
-            set: ChangeSet::default(),
-            staged: StagedDelta { number: closed.number, pages: Vec::new(), inodes: Vec::new() },
-            published: Vec::new(),
-        }
-    }
-
-    fn take_namespace(&mut self, changes: &ChangeTable) {
-        self.set.items.extend(changes.all());
-        while let Some(inode) = changes.take_removed_inode() {
-            self.set.removed_inodes.insert(inode);
-        }
-    }
-
-    /// Items that an inode got in the delta that also removed it never were.
-    fn drop_removed(&mut self) {
-        let removed = &self.set.removed_inodes;
-        if !removed.is_empty() {
-            self.set.items.retain(|key, _| !removed.contains(&key.inode));
-            self.set.maps.retain(|inode, _| !removed.contains(inode));
-        }
-    }
-
-    /// Whether `pages` more pages may go into the log whole.
-    fn take_inline_budget(&mut self, pages: u64) -> bool {
-        let fits = pages <= self.inline_budget_pages;
-        if fits {
-            self.inline_budget_pages -= pages;
-        }
-        fits
-    }
-}
-
-/// The page as an inline extent, if it is short enough or may go into the log whole.
-fn inline_change(at: u64, page: &[u8; BLOCK_SIZE], in_log: bool) -> Option<MapChange> {
-    let used = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    if used == 0 {
-        return Some(MapChange { start: at, length: 1, extent: None });
-    }
-    if used > MAX_TREE_INLINE_BYTES && !in_log {
-        return None;
-    }
-    let bytes: Arc<[u8]> = page[..used].into();
-    let extent = Extent { length: 1, content: ExtentContent::Inline { bytes } };
-    Some(MapChange { start: at, length: 1, extent: Some(extent) })
-}
-
-/// The change with the birth of its blocks set to the delta that publishes them: blocks may have been
-/// preallocated while an earlier delta was open.
-fn born_in(mut change: MapChange, delta: DeltaNumber) -> MapChange {
-    if let Some(extent) = &mut change.extent {
-        match &mut extent.content {
-            ExtentContent::Blocks { birth, .. } | ExtentContent::Unwritten { birth, .. } => {
-                *birth = delta;
-            }
-            ExtentContent::Inline { .. } => {}
-        }
-    }
-    change
 }

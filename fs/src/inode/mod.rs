@@ -23,7 +23,7 @@ use braidfs_pagecache::{Mapping, PageCache};
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use filler::Filler;
-pub(crate) use state::{FrozenData, InodeState, MAP_END};
+pub(crate) use state::{FrozenData, FrozenInode, InodeState, MAP_END};
 pub(crate) use table::{InodeTable, PinnedInode};
 
 /// A file in memory.

@@ -128,11 +128,26 @@ impl InodeState {
         let mut frozen = self.frozen.take()?;
         self.staging = true;
         if frozen.data.is_none() && self.record.kind() == FileKind::Regular {
-            frozen.record.size = self.staged.size;
-            frozen.record.modified = self.staged.modified;
+            frozen.record = self.without_new_data(frozen.record);
         }
         frozen.record.blocks = self.staged.blocks;
         Some(frozen)
+    }
+
+    /// The record with the data attributes as of the last staging.
+    pub fn without_new_data(&self, record: InodeRecord) -> InodeRecord {
+        let StagedData { size, blocks, modified } = self.staged;
+        InodeRecord { size, blocks, modified, ..record }
+    }
+
+    /// Whether a closed delta waits for the stager to take this inode's state.
+    pub fn is_frozen(&self) -> bool {
+        self.frozen.is_some()
+    }
+
+    /// The file's blocks as of the last staging.
+    pub fn staged_blocks(&self) -> u64 {
+        self.staged.blocks
     }
 
     /// Notes what the stager put into the delta.
@@ -202,6 +217,10 @@ impl InodeState {
     /// Records a hole or a preallocation. Preallocated blocks that no delta took and that this
     /// supersedes become free.
     pub fn change_map(&mut self, change: MapChange, store: &Store) {
+        if self.removed {
+            release(store, change.extent.as_ref());
+            return;
+        }
         for superseded in self.map.replace(change) {
             release(store, Some(&superseded));
         }

@@ -36,9 +36,13 @@ impl Volume {
             if let Some(size) = wanted.size {
                 self.truncate(inode, size)?;
             }
-            let guard = self.begin_change(0)?;
+            let guard = self.enter_change()?;
             let pinned = self.pin(inode)?;
             self.change_record(&guard, &pinned, |record| apply(record, wanted));
+            if wanted.modified.is_some() && pinned.kind() == FileKind::Regular {
+                // The modification time is staged with the data.
+                self.change_data(&guard, &pinned, |_| ());
+            }
             Ok(self.attributes(&pinned))
         };
         set().map_err(|error: FsError| error.during("setattr").on(inode))
@@ -102,8 +106,11 @@ impl Volume {
     pub(super) fn touch_accessed(&self, inode: &PinnedInode<'_>) {
         let time = now();
         let wanted = self.wants_access_time(&inode.state().record, time);
-        if wanted && self.check_writable().is_ok() {
-            let guard = self.committer.gate.enter();
+        if !wanted || self.options.read_only {
+            return;
+        }
+        // A read does not fail because its time can't be noted.
+        if let Ok(guard) = self.enter_change() {
             self.change_record(&guard, inode, |record| record.accessed = time);
         }
     }

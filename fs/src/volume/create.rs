@@ -117,13 +117,15 @@ impl Volume {
         credentials: &Credentials,
     ) -> FsResult<Attributes> {
         check_name(name)?;
-        let guard = self.begin_change(NEW_NAME_BLOCKS)?;
+        let space = self.reserve(NEW_NAME_BLOCKS)?;
+        let guard = self.enter_change()?;
         let parent = self.pin_directory(parent)?;
         let _entries = lock_entries(&[&parent]);
         self.require_free_name(&guard.view(), &parent, name)?;
         let record = new.record(&parent, credentials)?;
         let number = self.inodes.allocate_number();
         self.add_entry(&guard, &parent, name, number, new.kind)?;
+        guard.charge(space);
         if new.kind == FileKind::Directory {
             self.change_record(&guard, &parent, |record| record.links += 1);
         }
@@ -138,6 +140,7 @@ impl Volume {
 
     /// The target is the content of the link, inline; it goes with the delta that makes the link.
     fn set_target(&self, guard: &ChangeGuard<'_>, inode: &PinnedInode<'_>, target: &Arc<[u8]>) {
+        guard.changes().count_bytes(target.len());
         let content = ExtentContent::Inline { bytes: target.clone() };
         let extent = Some(Extent { length: 1, content });
         self.change_data(guard, inode, |state| {
@@ -154,14 +157,16 @@ impl Volume {
         new_name: &[u8],
     ) -> FsResult<Attributes> {
         check_name(new_name)?;
-        let guard = self.begin_change(NEW_NAME_BLOCKS)?;
+        let space = self.reserve(NEW_NAME_BLOCKS)?;
+        let guard = self.enter_change()?;
         let inode = self.pin(inode)?;
         let parent = self.pin_directory(new_parent)?;
         if inode.is_directory() {
             let detail = "a directory can have one name only";
             return Err(FsError::new(FsErrorKind::NotPermitted, detail));
         }
-        let _entries = lock_entries(&[&parent]);
+        // The file is locked too, lest its last name goes meanwhile.
+        let _entries = lock_entries(&[&parent, &inode]);
         self.require_free_name(&guard.view(), &parent, new_name)?;
         match inode.state().record.links {
             0 => return Err(FsError::new(FsErrorKind::NotFound, "the file is deleted")),
@@ -172,6 +177,7 @@ impl Volume {
             _ => {}
         }
         self.add_entry(&guard, &parent, new_name, inode.number(), inode.kind())?;
+        guard.charge(space);
         self.change_record(&guard, &inode, |record| {
             record.links += 1;
             record.changed = now();

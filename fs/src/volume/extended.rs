@@ -6,6 +6,8 @@
 use braidfs_format::item::{MAX_NAME_BYTES, MAX_XATTR_VALUE_BYTES};
 use braidfs_format::{InodeNumber, Item, Key, XattrBucket, XattrEntry};
 
+use braidfs_store::Reservation;
+
 use super::Volume;
 use crate::delta::View;
 use crate::error::{FsError, FsErrorKind, FsResult};
@@ -14,6 +16,8 @@ use crate::types::XattrMode;
 
 /// Buckets that one look at the store brings.
 const BATCH: usize = 64;
+/// Blocks that an attribute may need in the end: its share of two leaves.
+const XATTR_BLOCKS: u64 = 2;
 
 impl Volume {
     /// The value of the extended attribute `name`.
@@ -23,8 +27,7 @@ impl Volume {
     pub fn getxattr(&self, inode: InodeNumber, name: &[u8]) -> FsResult<Vec<u8>> {
         let found = || {
             let pinned = self.pin(inode)?;
-            let view = self.committer.gate.view();
-            let _entries = pinned.entries.read();
+            let (view, _entries) = self.view_entries(&pinned);
             let (_, bucket) = self.xattr_bucket(&view, inode, name)?;
             let entry = bucket.entries.into_iter().find(|entry| *entry.name == *name);
             entry.map(|entry| entry.value.into_vec()).ok_or_else(no_attribute)
@@ -45,7 +48,8 @@ impl Volume {
     ) -> FsResult<()> {
         let set = || {
             check_xattr(name, value)?;
-            self.change_xattr(inode, name, |bucket| {
+            let space = self.reserve(XATTR_BLOCKS)?;
+            self.change_xattr(inode, name, space, |bucket| {
                 let position = bucket.entries.iter().position(|entry| *entry.name == *name);
                 match (position, mode) {
                     (Some(_), XattrMode::Create) => {
@@ -66,7 +70,7 @@ impl Volume {
     /// # Errors
     /// `NoAttribute`.
     pub fn removexattr(&self, inode: InodeNumber, name: &[u8]) -> FsResult<()> {
-        let removed = self.change_xattr(inode, name, |bucket| {
+        let removed = self.change_xattr(inode, name, Reservation::default(), |bucket| {
             let before = bucket.entries.len();
             bucket.entries.retain(|entry| *entry.name != *name);
             if bucket.entries.len() == before { Err(no_attribute()) } else { Ok(()) }
@@ -81,8 +85,7 @@ impl Volume {
     pub fn listxattr(&self, inode: InodeNumber) -> FsResult<Vec<Vec<u8>>> {
         let listed = || {
             let pinned = self.pin(inode)?;
-            let view = self.committer.gate.view();
-            let _entries = pinned.entries.read();
+            let (view, _entries) = self.view_entries(&pinned);
             let mut names = Vec::new();
             for (_, bucket) in self.all_xattrs(&view, inode)? {
                 names.extend(bucket.entries.into_iter().map(|entry| entry.name.into_vec()));
@@ -127,11 +130,15 @@ impl Volume {
         &self,
         inode: InodeNumber,
         name: &[u8],
+        space: Reservation,
         change: impl FnOnce(&mut XattrBucket) -> FsResult<()>,
     ) -> FsResult<()> {
-        let guard = self.begin_change(2)?;
+        let guard = self.enter_change()?;
         let pinned = self.pin(inode)?;
         let _entries = pinned.entries.write();
+        if pinned.state().is_removed() {
+            return Err(FsError::new(FsErrorKind::NotFound, "the file is deleted"));
+        }
         let (key, mut bucket) = self.xattr_bucket(&guard.view(), inode, name)?;
         change(&mut bucket)?;
         let item = (!bucket.entries.is_empty()).then_some(Item::Xattr(bucket));
@@ -141,6 +148,7 @@ impl Volume {
         {
             return Err(FsError::new(FsErrorKind::NoSpace, "too many attributes of one hash"));
         }
+        guard.charge(space);
         guard.changes().set(key, item);
         self.change_record(&guard, &pinned, |record| record.changed = now());
         Ok(())

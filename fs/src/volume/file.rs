@@ -82,7 +82,7 @@ impl Volume {
         self.make_room();
         let pages = end.div_ceil(BLOCK_BYTES) - offset / BLOCK_BYTES;
         let reservation = self.reserve_for_write(inode, offset..end, pages)?;
-        let guard = self.begin_change(0)?;
+        let guard = self.enter_change()?;
         let _io = inode.io.write();
         self.prepare_data(&guard, inode);
         let mapping = inode.mapping(&self.cache);
@@ -116,7 +116,7 @@ impl Volume {
     fn set_size(&self, inode: &PinnedInode<'_>, size: u64) -> FsResult<()> {
         self.make_room();
         let reservation = self.reserve_to_cut(inode, size)?;
-        let guard = self.begin_change(0)?;
+        let guard = self.enter_change()?;
         let _io = inode.io.write();
         self.prepare_data(&guard, inode);
         let old_size = inode.state().record.size;
@@ -133,7 +133,7 @@ impl Volume {
 
     /// The last page of a cut file changes, unless the cut is at a page's edge.
     fn reserve_to_cut(&self, inode: &PinnedInode<'_>, size: u64) -> FsResult<Reservation> {
-        let changes_page = size % BLOCK_BYTES != 0 && size < inode.state().record.size;
+        let changes_page = !size.is_multiple_of(BLOCK_BYTES) && size < inode.state().record.size;
         if changes_page { self.reserve(1) } else { Ok(Reservation::default()) }
     }
 

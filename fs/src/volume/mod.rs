@@ -30,7 +30,7 @@ use std::time::Duration;
 use braidfs_block::BlockDevice;
 use braidfs_format::{FileKind, InodeNumber, InodeRecord, NameHasher, Superblock};
 use braidfs_pagecache::{CacheConfig, PageCache, WritebackPolicy};
-use braidfs_store::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store};
+use braidfs_store::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store, StoreError};
 use parking_lot::Mutex;
 
 use crate::delta::{ChangeGuard, Committer, Scope};
@@ -58,6 +58,10 @@ pub struct Volume {
     background: Mutex<Option<Background>>,
     /// Held by renames that move directories, so that no two of them make a loop.
     rename: Mutex<()>,
+    /// Held by whoever makes room on a full volume.
+    reclaiming: Mutex<()>,
+    /// Held by whoever unmounts.
+    closing: Mutex<()>,
     hasher: NameHasher,
     options: MountOptions,
     replay: ReplayReport,
@@ -118,6 +122,8 @@ impl Volume {
             committer,
             background: Mutex::new(None),
             rename: Mutex::new(()),
+            reclaiming: Mutex::new(()),
+            closing: Mutex::new(()),
             options,
             replay,
         });
@@ -141,6 +147,10 @@ impl Volume {
         if self.options.read_only {
             return Ok(());
         }
+        // Most is written while operations may still come; from the seal on none changes anything.
+        self.committer.commit(Scope::Everything)?;
+        let _one_at_a_time = self.closing.lock();
+        self.committer.gate.seal();
         self.committer.commit(Scope::Everything)?;
         self.store.close()?;
         Ok(())
@@ -200,7 +210,9 @@ impl Volume {
             None => Ok(()),
             Some(failure) => Err(FsError::new(
                 FsErrorKind::ReadOnly,
-                format!("the volume is read-only since an error ({failure}); unmount, check, mount"),
+                format!(
+                    "the volume is read-only since an error ({failure}); unmount, check, mount"
+                ),
             )),
         }
     }
@@ -212,33 +224,52 @@ impl Volume {
         committed.or_else(|| self.store.poisoned().map(FsError::from))
     }
 
-    /// Enters the open delta for a change that may need `blocks` more blocks in the end.
-    fn begin_change(&self, blocks: u64) -> FsResult<ChangeGuard<'_>> {
+    /// Enters the open delta. One that holds much already is committed first, so that it always fits
+    /// a transaction. The caller holds no lock but that of renames.
+    fn enter_change(&self) -> FsResult<ChangeGuard<'_>> {
         self.check_writable()?;
-        let reservation = if blocks > 0 { self.reserve(blocks)? } else { Reservation::default() };
-        let mut guard = self.committer.gate.enter();
-        while guard.changes().log_bytes() as u64 > self.store.max_delta_bytes() / OPEN_DELTA_SHARE {
+        let most = self.store.max_delta_bytes() / OPEN_DELTA_SHARE;
+        loop {
+            let guard = self.committer.gate.enter();
+            if guard.is_sealed() {
+                return Err(FsError::new(FsErrorKind::ReadOnly, "the volume is unmounted"));
+            }
+            if guard.changes().log_bytes() as u64 <= most {
+                return Ok(guard);
+            }
             drop(guard);
             self.committer.commit(Scope::Namespace)?;
-            guard = self.committer.gate.enter();
         }
-        guard.charge(reservation);
-        Ok(guard)
     }
 
-    /// Promises `blocks`; if there are too few, folds what is freed but not yet reusable, then tries
+    /// Promises `blocks`, for a change to come; if there are too few, folds what is freed but not yet reusable, then tries
     /// once more. The caller holds no lock and no guard.
     fn reserve(&self, blocks: u64) -> FsResult<Reservation> {
+        self.check_writable()?;
         match self.store.reserve(blocks) {
-            Ok(reservation) => Ok(reservation),
-            Err(error) if error.errno() == libc::ENOSPC => {
-                self.reclaim_space()?;
-                Ok(self.store.reserve(blocks)?)
-            }
-            Err(error) => Err(error.into()),
+            Err(error) if error.errno() == libc::ENOSPC => self.reserve_reclaimed(blocks, error),
+            reserved => Ok(reserved?),
         }
     }
 
+    /// As [`Self::reserve`], when `error` said that there are too few. Those who find the volume full
+    /// at once reclaim once, and nobody does when there is nothing to reclaim.
+    fn reserve_reclaimed(&self, blocks: u64, error: StoreError) -> FsResult<Reservation> {
+        if blocks > self.store.statistics().data_blocks {
+            return Err(error.into());
+        }
+        let _one_at_a_time = self.reclaiming.lock();
+        if let Ok(reservation) = self.store.reserve(blocks) {
+            return Ok(reservation);
+        }
+        if !self.committer.has_changes() && !self.store.has_log() {
+            return Err(error.into());
+        }
+        self.reclaim_space()?;
+        Ok(self.store.reserve(blocks)?)
+    }
+
+    /// Makes blocks that were freed fit for use.
     fn reclaim_space(&self) -> FsResult<()> {
         self.committer.commit(Scope::Everything)?;
         self.unify()
@@ -254,6 +285,9 @@ impl Volume {
         let mut state = inode.state();
         state.freeze_if_due(guard.delta(), guard.closed_full(), inode.existing_mapping());
         let result = change(&mut state.record);
+        if state.is_removed() {
+            return result;
+        }
         if state.mark_record(guard.delta()) {
             guard.changes().push_dirty_record(inode.share());
         }
@@ -276,7 +310,7 @@ impl Volume {
     ) -> R {
         let mut state = inode.state();
         let result = change(&mut state);
-        if state.mark_data(guard.delta()) {
+        if !state.is_removed() && state.mark_data(guard.delta()) {
             self.committer.note_dirty_data(&inode.share());
         }
         result

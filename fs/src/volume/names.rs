@@ -5,7 +5,7 @@
 use braidfs_format::{
     DirentBucket, DirentEntry, FileKind, InodeNumber, Item, Key, item::MAX_NAME_BYTES,
 };
-use parking_lot::RwLockWriteGuard;
+use parking_lot::{RwLockReadGuard, RwLockWriteGuard};
 
 use super::Volume;
 use crate::delta::{ChangeGuard, View};
@@ -32,6 +32,19 @@ pub(super) fn check_name(name: &[u8]) -> FsResult<()> {
 }
 
 impl Volume {
+    /// Locks the entries, or attributes, of an inode for looking, and returns all that changed in them.
+    /// The gate comes before these locks, so a delta may close in between; then it is tried again,
+    /// since a view that misses changes could show an entry whose inode is gone.
+    pub(super) fn view_entries<'a>(&self, inode: &'a Inode) -> (View, RwLockReadGuard<'a, ()>) {
+        loop {
+            let view = self.committer.gate.view();
+            let entries = inode.entries.read();
+            if self.committer.gate.is_current(&view) {
+                return (view, entries);
+            }
+        }
+    }
+
     fn bucket(
         &self,
         view: &View,

@@ -15,7 +15,7 @@ use crate::types::{FallocateMode, SeekTarget};
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
 /// Bytes that `copy_file_range` moves at a time.
 const COPY_BYTES: usize = 1 << 20;
-/// Blocks whose map `seek` looks at in one go.
+/// Blocks whose map `seek` looks at in one go, at first.
 const SEEK_BLOCKS: u64 = 1 << 16;
 
 impl Volume {
@@ -55,7 +55,7 @@ impl Volume {
     fn punch(&self, inode: &PinnedInode<'_>, range: Range<u64>) -> FsResult<()> {
         self.make_room();
         let reservation = self.reserve(2)?;
-        let guard = self.begin_change(0)?;
+        let guard = self.enter_change()?;
         let _io = inode.io.write();
         self.prepare_data(&guard, inode);
         let mapping = inode.mapping(&self.cache);
@@ -82,7 +82,7 @@ impl Volume {
     ) -> FsResult<()> {
         let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
         let reservation = self.reserve(blocks.end - blocks.start)?;
-        let guard = self.begin_change(0)?;
+        let guard = self.enter_change()?;
         let _io = inode.io.write();
         self.prepare_data(&guard, inode);
         self.fill_holes(&guard, inode, blocks, reservation)?;
@@ -151,7 +151,7 @@ impl Volume {
 
     /// Turns the unwritten blocks of a range into holes; false if there were none.
     fn give_up_unwritten(&self, inode: &PinnedInode<'_>, blocks: Range<u64>) -> FsResult<bool> {
-        let guard = self.begin_change(0)?;
+        let guard = self.enter_change()?;
         let _io = inode.io.write();
         self.prepare_data(&guard, inode);
         let mut backed = self.filler(inode).backed(blocks)?;
@@ -198,15 +198,17 @@ impl Volume {
         let mapping = inode.existing_mapping();
         let dirty = mapping.and_then(|mapping| mapping.next_dirty(blocks.start));
         let limit = dirty.unwrap_or(blocks.end).min(blocks.end);
-        let mut at = blocks.start;
+        let (mut at, mut window) = (blocks.start, SEEK_BLOCKS);
         while at < limit {
-            let until = limit.min(at + SEEK_BLOCKS);
+            let until = limit.min(at.saturating_add(window));
             let backed = self.filler(inode).backed(at..until)?;
             let written = backed.iter().find(|backed| is_data(&backed.extent.content));
             if let Some(written) = written {
                 return Ok(Some(written.start));
             }
             at = until;
+            // A hole may be as large as a file can be.
+            window = window.saturating_mul(2);
         }
         Ok(dirty.filter(|dirty| *dirty < blocks.end))
     }

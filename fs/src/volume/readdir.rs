@@ -72,8 +72,7 @@ impl Volume {
     ) -> FsResult<()> {
         let directory = self.pin_directory(inode)?;
         self.touch_accessed(&directory);
-        let view = self.committer.gate.view();
-        let _entries = directory.entries.read();
+        let (view, _entries) = self.view_entries(&directory);
         if !visit_dots(&directory, after_cookie, visit) {
             return Ok(());
         }

@@ -16,10 +16,7 @@ impl Volume {
         let found = || {
             check_name(name)?;
             let directory = self.pin_directory(parent)?;
-            // The gate comes before directory locks. A name that changes in between is concurrent
-            // with this look-up, which may then see either state.
-            let view = self.committer.gate.view();
-            let _entries = directory.entries.read();
+            let (view, _entries) = self.view_entries(&directory);
             let entry = self.require_entry(&view, &directory, name)?;
             let inode = self.pin(entry.inode)?;
             inode.add_kernel_reference();

@@ -33,7 +33,7 @@ impl Volume {
 
     fn remove_name(&self, parent: InodeNumber, name: &[u8], directory: bool) -> FsResult<()> {
         check_name(name)?;
-        let guard = self.begin_change(0)?;
+        let guard = self.enter_change()?;
         let parent = self.pin_directory(parent)?;
         loop {
             let entry = self.require_entry(&guard.view(), &parent, name)?;
@@ -97,7 +97,8 @@ impl Volume {
         if !unused(inode) || self.options.read_only {
             return;
         }
-        let guard = self.committer.gate.enter();
+        // A volume that takes no changes any more leaves it to the next mount.
+        let Ok(guard) = self.enter_change() else { return };
         let _entries = inode.entries.write();
         if unused(inode) {
             self.delete(&guard, inode);
@@ -122,7 +123,9 @@ impl Volume {
             self.forget_items(guard, number);
         }
         state.remove(&self.store);
-        self.committer.note_clean_data(number);
+        if !state.is_frozen() {
+            self.committer.note_clean_data(number);
+        }
         drop(state);
         if let Some(mapping) = inode.existing_mapping() {
             // Cutting to nothing reads nothing, so there is nothing that could fail.
@@ -153,7 +156,7 @@ impl Volume {
     }
 
     fn delete_orphan(&self, number: InodeNumber) -> FsResult<()> {
-        let guard = self.committer.gate.enter();
+        let guard = self.enter_change()?;
         match self.pin(number) {
             Ok(inode) => {
                 inode.state().orphaned_in = Some(0);

@@ -1,6 +1,6 @@
 //! Renaming: replace, no-replace and exchange, within and between directories.
 
-use braidfs_format::{FileKind, InodeNumber, item::MAX_LINKS};
+use braidfs_format::{FileKind, InodeNumber, item::MAX_LINKS, item::MAX_TREE_INLINE_BYTES};
 
 use super::Volume;
 use super::names::{check_name, lock_entries, require_alive};
@@ -36,7 +36,7 @@ impl Volume {
             check_name(name)?;
             check_name(new_name)?;
             let _one_at_a_time = self.rename.lock();
-            let guard = self.begin_change(0)?;
+            let guard = self.enter_change()?;
             let directory = self.pin_directory(parent)?;
             let new_directory = self.pin_directory(new_parent)?;
             let from = Place { directory: &directory, name };
@@ -116,7 +116,7 @@ impl Volume {
             Some(target) => {
                 self.repoint_entry(guard, to.directory, to.name, source.number(), source.kind())?;
                 self.drop_link(guard, Some(to.directory), target);
-                self.stage_data_with_rename(source);
+                self.stage_data_with_rename(guard, source);
             }
             None => self.add_entry(guard, to.directory, to.name, source.number(), source.kind())?,
         }
@@ -178,8 +178,10 @@ impl Volume {
         });
     }
 
-    fn stage_data_with_rename(&self, source: &PinnedInode<'_>) {
+    fn stage_data_with_rename(&self, guard: &ChangeGuard<'_>, source: &PinnedInode<'_>) {
         if source.kind() == FileKind::Regular && source.state().has_dirty_data() {
+            let pages = source.existing_mapping().map_or(0, |mapping| mapping.dirty_pages());
+            guard.changes().count_bytes(log_bytes_of_pages(pages));
             self.committer.note_replaced(source.share());
         }
     }
@@ -203,6 +205,14 @@ impl Volume {
         }
         Ok(())
     }
+}
+
+/// Bytes of log that the content of a replaced file may take: short pages go there whole.
+fn log_bytes_of_pages(pages: u64) -> usize {
+    const SHORT_PAGES: usize = 16;
+    const EXTENT_BYTES: usize = 64;
+    let pages = usize::try_from(pages).unwrap_or(usize::MAX);
+    pages.min(SHORT_PAGES) * MAX_TREE_INLINE_BYTES + pages.saturating_mul(EXTENT_BYTES)
 }
 
 fn check_replaceable(source: &Inode, target: &Inode) -> FsResult<()> {

@@ -1,0 +1,107 @@
+//! Writing the pages of a closed delta: to fresh blocks, or into the log itself.
+
+use std::sync::Arc;
+
+use braidfs_format::item::MAX_TREE_INLINE_BYTES;
+use braidfs_format::{BLOCK_SIZE, Extent, ExtentContent, InodeNumber, MapChange};
+use braidfs_pagecache::{Frozen, FrozenPage};
+use braidfs_store::{RangeMap, Reservation};
+
+use super::commit::Committer;
+use super::portion::Staging;
+use crate::error::FsResult;
+use crate::inode::{FrozenData, MAP_END};
+
+impl Committer {
+    /// Writes the pages and returns how the file's map changes.
+    pub(super) fn stage_data(
+        &self,
+        inode: InodeNumber,
+        data: FrozenData,
+        staging: &mut Staging,
+    ) -> FsResult<Vec<MapChange>> {
+        let mut map = RangeMap::new();
+        for change in data.map.lookup(0..MAP_END) {
+            map.replace(change);
+        }
+        let mut reservation = data.reservation;
+        if let Some(pages) = data.pages {
+            let written = self.write_pages(&pages, &mut reservation, staging);
+            // The pages stay with the delta even if it fails, which then marks them dirty again.
+            staging.keep_pages(pages);
+            let written = written.map_err(|error| error.during("writeback").on(inode))?;
+            for change in written {
+                for superseded in map.replace(change) {
+                    self.store.release_unpublished(&superseded);
+                }
+            }
+        }
+        Ok(map.into_changes())
+    }
+
+    fn write_pages(
+        &self,
+        pages: &Frozen,
+        reservation: &mut Reservation,
+        staging: &mut Staging,
+    ) -> FsResult<Vec<MapChange>> {
+        let in_log = staging.take_inline_budget(pages.page_count());
+        let mut written = Vec::new();
+        for run in pages.runs() {
+            let mut pending: Vec<&[u8; BLOCK_SIZE]> = Vec::new();
+            let mut at = run.first;
+            for page in &run.pages {
+                let inline = match page {
+                    FrozenPage::Zero => Some(MapChange { start: at, length: 1, extent: None }),
+                    FrozenPage::Data(bytes) => inline_change(at, bytes, in_log),
+                };
+                match (inline, page) {
+                    (None, FrozenPage::Data(bytes)) => pending.push(bytes),
+                    (inline, _) => {
+                        self.write_run(at, &mut pending, reservation, staging, &mut written)?;
+                        written.extend(inline);
+                    }
+                }
+                at += 1;
+            }
+            self.write_run(at, &mut pending, reservation, staging, &mut written)?;
+        }
+        Ok(written)
+    }
+
+    /// Writes the pages that gathered before logical block `end` to fresh blocks.
+    fn write_run(
+        &self,
+        end: u64,
+        pending: &mut Vec<&[u8; BLOCK_SIZE]>,
+        reservation: &mut Reservation,
+        staging: &Staging,
+        written: &mut Vec<MapChange>,
+    ) -> FsResult<()> {
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let mut start = end - pending.len() as u64;
+        for extent in self.store.write_data(reservation, staging.number(), pending)? {
+            let length = u64::from(extent.length);
+            written.push(MapChange { start, length, extent: Some(extent) });
+            start += length;
+        }
+        pending.clear();
+        Ok(())
+    }
+}
+
+/// The page as an inline extent, if it is short enough or may go into the log whole.
+fn inline_change(at: u64, page: &[u8; BLOCK_SIZE], in_log: bool) -> Option<MapChange> {
+    let used = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    if used == 0 {
+        return Some(MapChange { start: at, length: 1, extent: None });
+    }
+    if used > MAX_TREE_INLINE_BYTES && !in_log {
+        return None;
+    }
+    let bytes: Arc<[u8]> = page[..used].into();
+    let extent = Extent { length: 1, content: ExtentContent::Inline { bytes } };
+    Some(MapChange { start: at, length: 1, extent: Some(extent) })
+}
