@@ -103,7 +103,11 @@ impl FuseSession {
     /// When requests cannot be read any more; the mount is gone then, too.
     pub fn serve(self) -> Result<(), FuseError> {
         let Self { session, mount } = self;
-        let outcome = session.run().map_err(FuseError::Serving);
+        let outcome = match session.run() {
+            // The last unmount came while a request was being read.
+            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => Ok(()),
+            outcome => outcome.map_err(FuseError::Serving),
+        };
         if let Some(mount) = mount {
             remove_remains(&mount);
         }
