@@ -13,7 +13,7 @@ use super::Volume;
 use crate::delta::Scope;
 
 /// A log that nobody adds to is folded after this long.
-const IDLE_UNIFY: Duration = Duration::from_secs(30);
+const IDLE_UNIFY: Duration = Duration::from_secs(10);
 
 /// What wakes the thread.
 #[derive(Default)]

@@ -18,17 +18,19 @@ pub struct VolumeStatistics {
 }
 
 impl Volume {
-    /// Space and inodes, as statfs(2) shows them.
+    /// Space and inodes, as statfs(2) shows them. What is freed but waits for a unify counts as free:
+    /// a writer that needs it makes the unify happen.
     pub fn statfs(&self) -> Statistics {
         let store = self.store.statistics();
+        let available = store.available_blocks.saturating_add(store.pending_blocks);
         Statistics {
             block_size: braidfs_format::BLOCK_SIZE as u32,
             blocks: store.data_blocks,
-            blocks_free: store.free_blocks,
-            blocks_available: store.available_blocks,
+            blocks_free: store.free_blocks.saturating_add(store.pending_blocks),
+            blocks_available: available,
             // Inodes take what space there is: each at least a share of a node.
-            inodes: store.inode_count.saturating_add(store.available_blocks),
-            inodes_free: store.available_blocks,
+            inodes: store.inode_count.saturating_add(available),
+            inodes_free: available,
             name_max: braidfs_format::item::MAX_NAME_BYTES as u32,
         }
     }
