@@ -120,7 +120,7 @@ impl PageCache {
     /// whether it does. For the thread that does writeback in the background; ends early at
     /// shutdown.
     pub fn wait_until_writeback_is_needed(&self, timeout: Duration) -> bool {
-        self.pressure.wait_for_demand(Instant::now() + timeout)
+        self.pressure.wait_for_demand(after(Instant::now(), timeout))
     }
 
     /// Holds a writer back according to how much is dirty: not at all below the background
@@ -197,7 +197,7 @@ impl PageCache {
         self.pressure.check_running()?;
         let started = Instant::now();
         let deadline = Duration::from_millis(self.memory_deadline_ms.load(Ordering::Relaxed));
-        let until = *until.get_or_insert(started + deadline);
+        let until = *until.get_or_insert_with(|| after(started, deadline));
         if started >= until {
             return Err(CacheError::OutOfMemory { waited: deadline });
         }
@@ -222,6 +222,11 @@ impl fmt::Debug for PageCache {
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
+}
+
+/// The time so long after another; a day after, if the clock does not reach that far.
+fn after(start: Instant, duration: Duration) -> Instant {
+    start.checked_add(duration).unwrap_or_else(|| start + Duration::from_secs(24 * 60 * 60))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -14,13 +14,13 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::sync::Mutex;
 use braidfs_mm::FramePool;
 
 use crate::heat;
 use crate::mapping::Candidate;
 use crate::page::PAGE_INDEX_END;
 use crate::registry::{OwnerId, Registry};
+use crate::sync::Mutex;
 
 /// Frames the hand passes before it hands in what it collected.
 const STRIDE_FRAMES: usize = 256;

@@ -31,6 +31,11 @@ pub(crate) fn note_read_ahead(frame: &FrameMetadata) {
     frame.set_version(READ_AHEAD);
 }
 
+/// Gives a frame that a page moves to the heat of the one it leaves.
+pub(crate) fn inherit(to: &FrameMetadata, from: &FrameMetadata) {
+    to.set_version(from.version());
+}
+
 /// Cools the page in this frame by one step; says whether it was cold already.
 pub(crate) fn cool(frame: &FrameMetadata) -> bool {
     let heat = frame.version();

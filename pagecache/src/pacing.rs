@@ -16,10 +16,10 @@
 //! The rate of writeback is measured where it completes, each sample weighted by its size, so that
 //! many small fsyncs do not make the device look slow.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Pages per second assumed before anything was measured: 256 MiB/s.
 const INITIAL_RATE: f64 = 65536.0;

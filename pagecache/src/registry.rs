@@ -9,9 +9,8 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::sync::Mutex;
-
 use crate::mapping::Mapping;
+use crate::sync::Mutex;
 
 /// A mapping in the registry. Never zero, which in the metadata of a frame means that nobody owns
 /// it.

@@ -12,7 +12,9 @@
 //! gives out the bytes only if nobody does, so a frozen page cannot be changed by mistake. The
 //! policy comes in where a new frame would be taken for a page in flight: to fork, or to wait.
 
-use braidfs_mm::{Content, Entry, FrameMut, FrameRun, Page, is_zero_page};
+use std::ops::Range;
+
+use braidfs_mm::{Content, Entry, FrameMut, FrameRun, Page, TableError, is_zero_page};
 
 use super::Mapping;
 use super::state::{Epoch, State};
@@ -62,8 +64,8 @@ pub(crate) enum Obstacle {
     Failed(CacheError),
 }
 
-impl From<braidfs_mm::TableError> for Obstacle {
-    fn from(error: braidfs_mm::TableError) -> Self {
+impl From<TableError> for Obstacle {
+    fn from(error: TableError) -> Self {
         Self::Failed(error.into())
     }
 }
@@ -133,7 +135,7 @@ impl<'a> Editor<'a> {
     }
 
     /// Drops whole pages.
-    pub(crate) fn drop_pages(&mut self, pages: std::ops::Range<u64>) -> Result<(), Obstacle> {
+    pub(crate) fn drop_pages(&mut self, pages: Range<u64>) -> Result<(), Obstacle> {
         Ok(self.state.drop_pages(pages, &mut self.tally)?)
     }
 
@@ -191,9 +193,12 @@ impl<'a> Editor<'a> {
     ) -> Result<(), Obstacle> {
         let mut frame = self.take_frame(pages_left)?;
         let original = self.state.table.get(segment.page).and_then(|entry| entry.frame());
-        if let Some(original) = original.filter(|_| !segment.is_whole_page()) {
-            frame.copy_from_slice(original.page());
-            self.tally.copies += 1;
+        if let Some(original) = original {
+            heat::inherit(frame.metadata(), original.metadata());
+            if !segment.is_whole_page() {
+                frame.copy_from_slice(original.page());
+                self.tally.copies += 1;
+            }
         }
         source.copy_to(&mut frame[segment.range()]);
         self.put_frame(segment.page, frame)

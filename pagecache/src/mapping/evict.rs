@@ -54,7 +54,7 @@ impl State {
                 // harm.
                 let _ = self.table.remove_range(next..pending, |_, _| {});
             }
-            next = pending + 1;
+            next = pending.saturating_add(1);
         }
         self.outdate_fills();
     }

@@ -6,13 +6,13 @@ use std::mem;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use crate::sync::Mutex;
 use braidfs_mm::PageTable;
 
 use super::Mapping;
 use super::version::Version;
 use super::writeback::{FrozenEntry, Outcome, gather};
 use crate::page::PageBytes;
+use crate::sync::Mutex;
 
 /// Pages settled, or tagged, under one hold of the mapping's lock.
 const PAGES_A_HOLD: usize = 256;

@@ -60,7 +60,6 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-use crate::sync::RwLock;
 use braidfs_mm::{FrameMetadata, PageTable};
 
 pub(crate) use evict::Candidate;
@@ -69,6 +68,7 @@ pub use frozen::{Frozen, FrozenPage, FrozenRun};
 use crate::cache::PageCache;
 use crate::config::WritebackPolicy;
 use crate::registry::OwnerId;
+use crate::sync::RwLock;
 use readahead::Readahead;
 use state::State;
 use tally::Tally;

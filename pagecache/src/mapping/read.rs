@@ -1,6 +1,5 @@
 //! Reading: copy what is cached, ask for what is not, go on.
 
-use crate::sync::{RwLockReadGuard, RwLockWriteGuard};
 use braidfs_mm::FrameMetadata;
 
 use super::Mapping;
@@ -10,6 +9,7 @@ use crate::backing::Backing;
 use crate::counters::Event;
 use crate::heat;
 use crate::page::{PAGE_INDEX_END, PageBytes, Segment, check_range, pages_spanned};
+use crate::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// Pages asked for at once.
 const MAX_FILL_PAGES: u64 = 256;

@@ -130,6 +130,25 @@ fn a_scan_does_not_push_out_what_is_used_again_and_again() {
 }
 
 #[test]
+fn a_forked_page_is_as_hot_as_it_was() {
+    let cache = cache_of(256, WritebackPolicy::Fork);
+    let hot = File::over(cache.clone(), Disk::with_pages((0..16).map(|page| (page, 1))));
+    let scanned = File::over(cache, Disk::with_pages((0..5000).map(|page| (page, 1))));
+    for _ in 0..3 {
+        (0..16).for_each(|page| assert_eq!(hot.byte_of(page), 1));
+    }
+    (0..16).for_each(|page| hot.write(page * PAGE, &[2; 9]));
+    let version = hot.freeze();
+    (0..16).for_each(|page| hot.write(page * PAGE, &[3; 9]));
+    version.frozen.complete();
+    hot.sync();
+    let fills = hot.disk.fills();
+    (0..500).for_each(|page| assert_eq!(scanned.byte_of(page), 1));
+    (0..16).for_each(|page| assert_eq!(hot.read(page * PAGE, 10)[8..], [3, 1]));
+    assert_eq!(hot.disk.fills(), fills, "no forked page was evicted");
+}
+
+#[test]
 fn a_mapping_that_is_dropped_gives_its_frames_back() {
     let file = File::over(
         cache_of(128, WritebackPolicy::Fork),

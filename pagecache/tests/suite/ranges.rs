@@ -131,6 +131,17 @@ fn dropping_clean_pages_leaves_dirty_ones_and_those_in_flight() {
 }
 
 #[test]
+fn ranges_without_end_are_fine_where_nothing_is_addressed() {
+    let file = File::with_pages(WritebackPolicy::Fork, [(0, 1)]);
+    assert_eq!(file.byte_of(0), 1);
+    file.mapping.drop_clean(0..u64::MAX);
+    assert_eq!((file.mapping.next_dirty(u64::MAX), file.mapping.is_dirty(u64::MAX)), (None, false));
+    assert!(!file.cache.needs_writeback());
+    file.cache.shut_down();
+    assert!(!file.cache.wait_until_writeback_is_needed(std::time::Duration::MAX));
+}
+
+#[test]
 fn next_dirty_finds_what_is_not_durable() {
     let file = File::new(WritebackPolicy::Fork);
     file.fill_page(3, 1);
