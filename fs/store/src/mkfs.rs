@@ -50,7 +50,6 @@ impl Store {
     /// never taken for one.
     ///
     /// # Errors
-    /// [`StoreErrorKind::Unsupported`](crate::StoreErrorKind::Unsupported) never;
     /// [`StoreErrorKind::Invalid`](crate::StoreErrorKind::Invalid) for sizes or a label that make
     /// no sense, before anything is written; a failure of the device.
     pub fn format(

@@ -262,8 +262,12 @@ fn work_goes_on_after_a_crash_and_survives_the_next_one() {
         device.mark("durable", store.next_delta() - 1);
         let mut history = recorded.history[..=found].to_vec();
         history.push(recorded.history[found].clone());
-        let mut harness =
-            Harness { device: Arc::clone(&device) as _, store: Arc::new(store), history };
+        let mut harness = Harness {
+            device: Arc::clone(&device) as _,
+            store: Arc::new(store),
+            history,
+            forgets: false,
+        };
         run(&mut harness, &device, &second);
         let recorded = Recorded { recording: device.recording(), history: harness.history };
         for point in recorded.recording.crash_points().step_by(3) {

@@ -35,6 +35,8 @@ pub(super) struct Harness {
     pub(super) store: Arc<Store>,
     /// The state after each delta; the first is mkfs.
     pub(super) history: Vec<Model>,
+    /// Only the newest state is kept.
+    pub(super) forgets: bool,
 }
 
 impl Harness {
@@ -43,7 +45,7 @@ impl Harness {
         let (store, _) = open(Arc::clone(&device)).unwrap();
         let mut root = Model::default();
         root.items.insert(Key::inode(1), store.get(&Key::inode(1)).unwrap().unwrap());
-        Self { device, store: Arc::new(store), history: vec![root.clone(), root] }
+        Self { device, store: Arc::new(store), history: vec![root.clone(), root], forgets: false }
     }
 
     pub(super) fn model(&self) -> &Model {
@@ -77,7 +79,10 @@ impl Harness {
         let changes = change_set(&self.store, edits, &mut reservation);
         let delta = self.store.publish(changes)?;
         assert_eq!(delta, self.history.len() as u64);
-        let mut next = self.model().clone();
+        let mut next = match self.history.last_mut() {
+            Some(last) if self.forgets => std::mem::take(last),
+            _ => self.model().clone(),
+        };
         next.apply(edits);
         self.history.push(next);
         Ok(delta)
