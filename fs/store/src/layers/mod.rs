@@ -30,6 +30,8 @@ pub use mapped::Mapped;
 #[derive(Debug)]
 pub(crate) struct Layers {
     published: VecDeque<Layer>,
+    /// The sum of what the published layers may cost to fold.
+    published_footprint: Footprint,
     logged: Layer,
     unifying: Option<Arc<Layer>>,
     tree: Tree,
@@ -55,6 +57,7 @@ impl Layers {
     ) -> Self {
         Self {
             published: VecDeque::new(),
+            published_footprint: Footprint::default(),
             logged: Layer::empty(through, next_inode),
             unifying: None,
             tree,
@@ -66,6 +69,7 @@ impl Layers {
     /// Adds the newest layer.
     pub(crate) fn publish(&mut self, mut layer: Layer) {
         layer.set_inode_change(self.count_inodes(&layer));
+        self.published_footprint += layer.footprint();
         self.published.push_back(layer);
     }
 
@@ -79,6 +83,7 @@ impl Layers {
         while self.published.front().is_some_and(|layer| layer.through() <= durable) {
             let Some(layer) = self.published.pop_front() else { return };
             let delta = layer.through();
+            self.published_footprint -= layer.footprint();
             self.logged.merge(layer);
             freed(delta, self.logged.take_superseded());
         }
@@ -127,9 +132,7 @@ impl Layers {
 
     /// What folding all layers that no unify has begun with may cost.
     pub(crate) fn footprint(&self) -> Footprint {
-        let mut sum = self.logged.footprint();
-        self.published.iter().for_each(|layer| sum += layer.footprint());
-        sum
+        self.logged.footprint() + self.published_footprint
     }
 
     /// The durable deltas since the last unify.
