@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use braidfs_pagecache::{
-    Backing, CacheConfig, CacheError, Mapping, PAGE_SIZE, PageCache, PageFill, WritebackPolicy,
+    Backing, CacheConfig, CacheError, Frozen, Mapping, PAGE_SIZE, PageCache, PageFill,
+    WritebackPolicy,
 };
 
 const PAGE: u64 = PAGE_SIZE as u64;
@@ -78,8 +79,33 @@ fn measure<T>(name: &str, calls: u64, prepare: impl Fn() -> T, body: impl Fn(&T)
 }
 
 fn main() {
-    let fork = || clean_file(WritebackPolicy::Fork);
-    let blocks = |block: u64| FILE_PAGES * PAGE / block;
+    reads();
+    writes_without_writeback();
+    writes_under_writeback();
+    freezing();
+}
+
+fn fork() -> Arc<Mapping> {
+    clean_file(WritebackPolicy::Fork)
+}
+
+fn dirty() -> Arc<Mapping> {
+    let file = fork();
+    write_all(&file, 1 << 20);
+    file
+}
+
+fn frozen() -> (Arc<Mapping>, Frozen) {
+    let file = dirty();
+    let frozen = file.freeze().unwrap();
+    (file, frozen)
+}
+
+fn blocks(block: u64) -> u64 {
+    FILE_PAGES * PAGE / block
+}
+
+fn reads() {
     measure(
         "memcpy of 4 KiB, for comparison",
         FILE_PAGES,
@@ -101,21 +127,17 @@ fn main() {
             read_all(file, 128 << 10);
         },
     );
+}
+
+fn writes_without_writeback() {
     measure("write 4 KiB, clean page", blocks(4096), fork, |file| write_all(file, 4096));
-    let dirty = || {
-        let file = fork();
-        write_all(&file, 1 << 20);
-        file
-    };
     measure("write 4 KiB, page dirty already", blocks(4096), dirty, |file| write_all(file, 4096));
     measure("write 128 KiB, page dirty already", blocks(128 << 10), dirty, |file| {
         write_all(file, 128 << 10)
     });
-    let frozen = || {
-        let file = dirty();
-        let frozen = file.freeze().unwrap();
-        (file, frozen)
-    };
+}
+
+fn writes_under_writeback() {
     measure("write 4 KiB, page frozen, not gathered", blocks(4096), frozen, |(file, _)| {
         write_all(file, 4096)
     });
@@ -130,6 +152,9 @@ fn main() {
     measure("write 100 B, page under writeback", FILE_PAGES, gathered, |(file, _)| {
         (0..FILE_PAGES).for_each(|page| file.write(page * PAGE + 9, &[1; 100], &Full).unwrap());
     });
+}
+
+fn freezing() {
     measure("freeze 16,384 dirty pages", 1, dirty, |file| {
         std::mem::forget(black_box(file.freeze()))
     });

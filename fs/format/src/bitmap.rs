@@ -75,12 +75,7 @@ impl BitmapBlock {
         reader.zeros(BITMAP_HEADER_BYTES - reader.offset())?;
         let bits = Box::new(reader.array()?);
         let misplaced = |offset, detail: String| {
-            Err(FormatError::new(
-                FormatErrorKind::Misplaced,
-                RECORD,
-                offset,
-                detail,
-            ))
+            Err(FormatError::new(FormatErrorKind::Misplaced, RECORD, offset, detail))
         };
         if found_volume != volume_id {
             return misplaced(16, format!("it belongs to the volume {found_volume}"));
@@ -91,13 +86,7 @@ impl BitmapBlock {
         if found_group != group {
             return misplaced(48, format!("it describes group {found_group}, not {group}"));
         }
-        Ok(Self {
-            volume_id,
-            group,
-            address,
-            sequence,
-            bits,
-        })
+        Ok(Self { volume_id, group, address, sequence, bits })
     }
 
     /// Whether block `index` of the group is in use. What is past the end of the group counts as
@@ -106,11 +95,7 @@ impl BitmapBlock {
         if index >= GROUP_BLOCKS {
             return true;
         }
-        let byte = self
-            .bits
-            .get((index / 8) as usize)
-            .copied()
-            .unwrap_or(u8::MAX);
+        let byte = self.bits.get((index / 8) as usize).copied().unwrap_or(u8::MAX);
         byte & (1 << (index % 8)) != 0
     }
 }

@@ -47,18 +47,10 @@ pub(crate) fn verify(
     let error = |kind, offset, detail: String| Err(FormatError::new(kind, record, offset, detail));
     if structure.len() != length {
         let detail = format!("{} bytes where {length} are due", structure.len());
-        return error(
-            FormatErrorKind::Truncated,
-            structure.len().min(length),
-            detail,
-        );
+        return error(FormatErrorKind::Truncated, structure.len().min(length), detail);
     }
     if !structure.starts_with(&magic) {
-        return error(
-            FormatErrorKind::BadMagic,
-            0,
-            "the magic number is not there".into(),
-        );
+        return error(FormatErrorKind::BadMagic, 0, "the magic number is not there".into());
     }
     let mut stored = [0; 4];
     stored.copy_from_slice(structure.get(MAGIC_BYTES..CHECKSUM_END).unwrap_or(&[0; 4]));

@@ -19,12 +19,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// A reader of a whole input that is to hold `record`.
     pub(crate) fn new(record: &'static str, bytes: &'a [u8]) -> Self {
-        Self {
-            record,
-            bytes,
-            base: 0,
-            position: 0,
-        }
+        Self { record, bytes, base: 0, position: 0 }
     }
 
     /// Takes the next `length` bytes as a record of their own.
@@ -34,12 +29,7 @@ impl<'a> Reader<'a> {
         length: usize,
     ) -> Result<Reader<'a>, FormatError> {
         let base = self.offset();
-        Ok(Reader {
-            record,
-            bytes: self.take(length)?,
-            base,
-            position: 0,
-        })
+        Ok(Reader { record, bytes: self.take(length)?, base, position: 0 })
     }
 
     /// Where the next field begins in the whole input.
@@ -54,15 +44,9 @@ impl<'a> Reader<'a> {
 
     /// Takes the next `length` bytes.
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], FormatError> {
-        let Some(taken) = self
-            .bytes
-            .get(self.position..)
-            .and_then(|rest| rest.get(..length))
+        let Some(taken) = self.bytes.get(self.position..).and_then(|rest| rest.get(..length))
         else {
-            let detail = format!(
-                "needs {length} more bytes where {} are left",
-                self.remaining()
-            );
+            let detail = format!("needs {length} more bytes where {} are left", self.remaining());
             return Err(self.error(FormatErrorKind::Truncated, detail));
         };
         self.position += length;

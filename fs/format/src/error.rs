@@ -46,12 +46,7 @@ impl FormatError {
         offset: usize,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
-            kind,
-            record,
-            offset,
-            detail: detail.into(),
-        }
+        Self { kind, record, offset, detail: detail.into() }
     }
 
     /// The same error, seen from an input in which the record begins at byte `base`.

@@ -77,22 +77,13 @@ impl Geometry {
             return Err(bad("the volume has more than 2^44 blocks"));
         }
         if log_blocks < 64 || log_blocks > block_count / 4 {
-            return Err(bad(
-                "the log must have at least 64 blocks and at most a quarter of all",
-            ));
+            return Err(bad("the log must have at least 64 blocks and at most a quarter of all"));
         }
         let group_count = block_count.div_ceil(GROUP_BLOCKS);
         let bitmap_start = 2;
         let log_start = bitmap_start + 2 * group_count;
         let data_start = (log_start + log_blocks).next_multiple_of(NODE_BLOCKS);
-        Ok(Self {
-            block_count,
-            group_count,
-            bitmap_start,
-            log_start,
-            log_blocks,
-            data_start,
-        })
+        Ok(Self { block_count, group_count, bitmap_start, log_start, log_blocks, data_start })
     }
 
     /// The block after the last one that tree nodes and data may use.
@@ -119,8 +110,6 @@ impl Geometry {
     /// Whether `address..address + length` lies wholly where nodes and data may lie.
     pub fn holds_data(&self, address: BlockAddress, length: u64) -> bool {
         address >= self.data_start
-            && address
-                .checked_add(length)
-                .is_some_and(|end| end <= self.data_end())
+            && address.checked_add(length).is_some_and(|end| end <= self.data_end())
     }
 }

@@ -80,12 +80,7 @@ impl Item {
         let length = self.encoded_bytes();
         if length > MAX_ITEM_BYTES {
             let detail = format!("{length} bytes are more than an item can have");
-            return Err(FormatError::new(
-                FormatErrorKind::TooLarge,
-                self.record(),
-                0,
-                detail,
-            ));
+            return Err(FormatError::new(FormatErrorKind::TooLarge, self.record(), 0, detail));
         }
         match self {
             Self::Inode(record) => record.write(out),
@@ -102,11 +97,7 @@ impl Item {
     /// # Errors
     /// When the bytes are not exactly one valid item of this kind.
     pub fn decode(kind: KeyKind, bytes: &[u8]) -> Result<Self, FormatError> {
-        Self::read(
-            kind,
-            &mut Reader::new(record_name(kind), bytes),
-            bytes.len(),
-        )
+        Self::read(kind, &mut Reader::new(record_name(kind), bytes), bytes.len())
     }
 
     /// Reads an item of `length` bytes from the front.

@@ -52,51 +52,27 @@ impl Key {
     /// Bytes of a key on disk: inode u64, kind u8, offset u64.
     pub const BYTES: usize = 17;
     /// The smallest key there is.
-    pub const MIN: Key = Key {
-        inode: 0,
-        kind: KeyKind::Inode,
-        offset: 0,
-    };
+    pub const MIN: Key = Key { inode: 0, kind: KeyKind::Inode, offset: 0 };
 
     /// The key of an inode record.
     pub const fn inode(inode: InodeNumber) -> Self {
-        Self {
-            inode,
-            kind: KeyKind::Inode,
-            offset: 0,
-        }
+        Self { inode, kind: KeyKind::Inode, offset: 0 }
     }
     /// The key of the extended attributes of `inode` whose names hash to `hash`.
     pub const fn xattr(inode: InodeNumber, hash: u64) -> Self {
-        Self {
-            inode,
-            kind: KeyKind::Xattr,
-            offset: hash,
-        }
+        Self { inode, kind: KeyKind::Xattr, offset: hash }
     }
     /// The key of the directory entries of `inode` whose names hash to `hash`.
     pub const fn dirent(inode: InodeNumber, hash: u64) -> Self {
-        Self {
-            inode,
-            kind: KeyKind::Dirent,
-            offset: hash,
-        }
+        Self { inode, kind: KeyKind::Dirent, offset: hash }
     }
     /// The key of the extent of `inode` that begins at logical block `block`.
     pub const fn extent(inode: InodeNumber, block: u64) -> Self {
-        Self {
-            inode,
-            kind: KeyKind::Extent,
-            offset: block,
-        }
+        Self { inode, kind: KeyKind::Extent, offset: block }
     }
     /// The key of the orphan record of `inode`.
     pub const fn orphan(inode: InodeNumber) -> Self {
-        Self {
-            inode: 0,
-            kind: KeyKind::Orphan,
-            offset: inode,
-        }
+        Self { inode: 0, kind: KeyKind::Orphan, offset: inode }
     }
 
     /// Appends the [`Key::BYTES`] bytes of this key.
@@ -125,11 +101,7 @@ impl Key {
         let kind = KeyKind::from_u8(number).ok_or_else(|| {
             FormatError::bad_field(RECORD, kind_offset, format!("{number} is no kind of item"))
         })?;
-        Ok(Self {
-            inode,
-            kind,
-            offset: reader.u64()?,
-        })
+        Ok(Self { inode, kind, offset: reader.u64()? })
     }
 
     /// Checks that an item can stand under this key, as one cannot under a bound. How far an extent

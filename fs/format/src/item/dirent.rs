@@ -74,12 +74,7 @@ impl DirentEntry {
         })?;
         let name_bytes = reader.u8()?;
         let name = reader.take(usize::from(name_bytes))?.into();
-        let entry = Self {
-            slot,
-            kind,
-            inode,
-            name,
-        };
+        let entry = Self { slot, kind, inode, name };
         entry.check().map_err(|error| error.behind(start))?;
         Ok(entry)
     }

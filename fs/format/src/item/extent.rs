@@ -75,11 +75,7 @@ impl Extent {
             return None;
         }
         let content = match &self.content {
-            ExtentContent::Blocks {
-                address,
-                birth,
-                checksums,
-            } => ExtentContent::Blocks {
+            ExtentContent::Blocks { address, birth, checksums } => ExtentContent::Blocks {
                 address: address.checked_add(u64::from(skip))?,
                 birth: *birth,
                 checksums: checksums.get(skip as usize..end as usize)?.into(),
@@ -88,9 +84,7 @@ impl Extent {
                 address: address.checked_add(u64::from(skip))?,
                 birth: *birth,
             },
-            ExtentContent::Inline { bytes } => ExtentContent::Inline {
-                bytes: bytes.clone(),
-            },
+            ExtentContent::Inline { bytes } => ExtentContent::Inline { bytes: bytes.clone() },
         };
         Some(Extent { length, content })
     }
@@ -108,9 +102,7 @@ impl Extent {
     /// The logical block behind this extent when it begins at `start`; `None` when that is past
     /// the end of the largest file.
     pub(crate) fn end_from(&self, start: u64) -> Option<u64> {
-        start
-            .checked_add(u64::from(self.length))
-            .filter(|end| *end <= MAX_FILE_BLOCKS)
+        start.checked_add(u64::from(self.length)).filter(|end| *end <= MAX_FILE_BLOCKS)
     }
 
     pub(crate) fn encoded_bytes(&self) -> usize {
@@ -123,21 +115,14 @@ impl Extent {
     }
 
     pub(super) fn check(&self) -> Result<(), FormatError> {
-        self.check_length()
-            .map_err(|detail| FormatError::bad_field(Self::RECORD, 4, detail))?;
+        self.check_length().map_err(|detail| FormatError::bad_field(Self::RECORD, 4, detail))?;
         let Some((address, length)) = self.blocks() else {
             return Ok(());
         };
-        let fits = address
-            .checked_add(length)
-            .is_some_and(|end| end <= MAX_VOLUME_BLOCKS);
+        let fits = address.checked_add(length).is_some_and(|end| end <= MAX_VOLUME_BLOCKS);
         if address == 0 || !fits {
             let detail = format!("no volume has {length} data blocks at block {address}");
-            return Err(FormatError::bad_field(
-                Self::RECORD,
-                EXTENT_HEADER_BYTES,
-                detail,
-            ));
+            return Err(FormatError::bad_field(Self::RECORD, EXTENT_HEADER_BYTES, detail));
         }
         Ok(())
     }
@@ -171,13 +156,12 @@ impl Extent {
         let length = reader.u32()?;
         let content = match number {
             ExtentContent::BLOCKS => Self::read_blocks(&mut reader)?,
-            ExtentContent::UNWRITTEN => ExtentContent::Unwritten {
-                address: reader.u64()?,
-                birth: reader.u64()?,
-            },
-            ExtentContent::INLINE => ExtentContent::Inline {
-                bytes: reader.take(reader.remaining())?.into(),
-            },
+            ExtentContent::UNWRITTEN => {
+                ExtentContent::Unwritten { address: reader.u64()?, birth: reader.u64()? }
+            }
+            ExtentContent::INLINE => {
+                ExtentContent::Inline { bytes: reader.take(reader.remaining())?.into() }
+            }
             _ => return Err(reader.bad_field_at(start, format!("{number} is no type of extent"))),
         };
         reader.finish()?;
@@ -192,15 +176,8 @@ impl Extent {
         let birth = reader.u64()?;
         let whole = reader.remaining() / 4 * 4;
         let (checksums, _) = reader.take(whole)?.as_chunks::<4>();
-        let checksums = checksums
-            .iter()
-            .map(|bytes| u32::from_le_bytes(*bytes))
-            .collect();
-        Ok(ExtentContent::Blocks {
-            address,
-            birth,
-            checksums,
-        })
+        let checksums = checksums.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect();
+        Ok(ExtentContent::Blocks { address, birth, checksums })
     }
 
     /// Appends the bytes of this extent, unless a decoder would refuse it.
@@ -215,11 +192,7 @@ impl Extent {
         out.put(&[0; 3]);
         out.put_u32(self.length);
         match &self.content {
-            ExtentContent::Blocks {
-                address,
-                birth,
-                checksums,
-            } => {
+            ExtentContent::Blocks { address, birth, checksums } => {
                 out.put_u64(*address);
                 out.put_u64(*birth);
                 checksums.iter().for_each(|checksum| out.put_u32(*checksum));

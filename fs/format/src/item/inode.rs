@@ -25,10 +25,7 @@ pub struct Timestamp {
 
 impl Timestamp {
     fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(Self {
-            seconds: reader.i64()?,
-            nanoseconds: reader.u32()?,
-        })
+        Ok(Self { seconds: reader.i64()?, nanoseconds: reader.u32()? })
     }
 
     fn write(self, out: &mut Vec<u8>) {
@@ -80,11 +77,7 @@ impl FileKind {
     /// the sixteen of an `st_mode`.
     pub const fn from_mode(mode: u32) -> Option<Self> {
         let number = mode >> Self::MODE_SHIFT;
-        if number > u8::MAX as u32 {
-            None
-        } else {
-            Self::from_u8(number as u8)
-        }
+        if number > u8::MAX as u32 { None } else { Self::from_u8(number as u8) }
     }
 
     /// The type's bits in `st_mode`.
@@ -140,10 +133,7 @@ impl InodeRecord {
             return bad(0, format!("mode {:#o} has no known file type", self.mode));
         }
         if self.flags != 0 {
-            return bad(
-                FLAGS_OFFSET,
-                format!("the flags {:#x} are unknown", self.flags),
-            );
+            return bad(FLAGS_OFFSET, format!("the flags {:#x} are unknown", self.flags));
         }
         let times = [self.accessed, self.modified, self.changed, self.created];
         for (index, time) in times.iter().enumerate() {
@@ -180,15 +170,9 @@ impl InodeRecord {
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        for field in [
-            self.mode,
-            self.uid,
-            self.gid,
-            self.links,
-            self.generation,
-            self.device,
-            self.flags,
-        ] {
+        for field in
+            [self.mode, self.uid, self.gid, self.links, self.generation, self.device, self.flags]
+        {
             out.put_u32(field);
         }
         for field in [self.size, self.blocks, self.parent] {

@@ -126,10 +126,7 @@ impl TransactionHeader {
             return bad(48, detail);
         }
         if self.block_length < Self::blocks_for(self.payload_bytes) {
-            let detail = format!(
-                "{} bytes in {} blocks",
-                self.payload_bytes, self.block_length
-            );
+            let detail = format!("{} bytes in {} blocks", self.payload_bytes, self.block_length);
             return bad(80, detail);
         }
         Ok(())

@@ -56,10 +56,7 @@ pub enum LogRecord {
 impl MapChange {
     fn check(&self) -> Result<(), FormatError> {
         let bad = |offset, detail: &str| Err(FormatError::bad_field(RECORD, offset, detail));
-        let fits = self
-            .start
-            .checked_add(self.length)
-            .is_some_and(|end| end <= MAX_FILE_BLOCKS);
+        let fits = self.start.checked_add(self.length).is_some_and(|end| end <= MAX_FILE_BLOCKS);
         if self.length == 0 || !fits {
             return bad(9, "no file has these blocks");
         }
@@ -87,11 +84,7 @@ impl MapChange {
             0 => None,
             bytes => Some(Extent::read(reader.section(Extent::RECORD, bytes)?)?),
         };
-        Ok(Self {
-            start,
-            length,
-            extent,
-        })
+        Ok(Self { start, length, extent })
     }
 
     fn write(&self, out: &mut Vec<u8>) -> Result<(), FormatError> {
@@ -99,9 +92,7 @@ impl MapChange {
         out.put_u64(self.length);
         // An extent that its own check lets through has a length that fits.
         out.put_u16(self.extent_bytes() as u16);
-        self.extent
-            .as_ref()
-            .map_or(Ok(()), |extent| extent.encode_into(out))
+        self.extent.as_ref().map_or(Ok(()), |extent| extent.encode_into(out))
     }
 }
 
@@ -181,21 +172,11 @@ impl LogRecord {
             Self::PUT => {
                 let key = Key::read(reader)?;
                 let length = usize::from(reader.u16()?);
-                Self::Put {
-                    key,
-                    item: Item::read(key.kind, reader, length)?,
-                }
+                Self::Put { key, item: Item::read(key.kind, reader, length)? }
             }
-            Self::DELETE => Self::Delete {
-                key: Key::read(reader)?,
-            },
-            Self::REMOVE_INODE => Self::RemoveInode {
-                inode: reader.u64()?,
-            },
-            Self::MAP => Self::Map {
-                inode: reader.u64()?,
-                change: MapChange::read(reader)?,
-            },
+            Self::DELETE => Self::Delete { key: Key::read(reader)? },
+            Self::REMOVE_INODE => Self::RemoveInode { inode: reader.u64()? },
+            Self::MAP => Self::Map { inode: reader.u64()?, change: MapChange::read(reader)? },
             number => {
                 return Err(reader.bad_field_at(start, format!("{number} is no type of record")));
             }

@@ -27,9 +27,7 @@ pub(super) fn check_shape(node: &Node) -> Result<(), FormatError> {
 
 /// Checks that a node can lie at `address`.
 fn check_address(address: u64) -> Result<(), FormatError> {
-    let fits = address
-        .checked_add(NODE_BLOCKS)
-        .is_some_and(|end| end <= MAX_VOLUME_BLOCKS);
+    let fits = address.checked_add(NODE_BLOCKS).is_some_and(|end| end <= MAX_VOLUME_BLOCKS);
     if address == 0 || !fits || !address.is_multiple_of(NODE_BLOCKS) {
         return bad(format!("no node can lie at block {address}"));
     }
@@ -60,10 +58,7 @@ pub(super) fn check_interior_entry(
     check_order(previous, key)?;
     check_address(child.address)?;
     if child.birth > birth {
-        return bad(format!(
-            "a child of delta {} below a node of delta {birth}",
-            child.birth
-        ));
+        return bad(format!("a child of delta {} below a node of delta {birth}", child.birth));
     }
     Ok(())
 }
@@ -87,25 +82,15 @@ fn check_extent(previous: Option<&(Key, Item)>, key: &Key, item: &Item) -> Resul
         && bytes.len() > MAX_TREE_INLINE_BYTES
     {
         let detail = format!("{} inline bytes are too many for the tree", bytes.len());
-        return Err(FormatError::new(
-            FormatErrorKind::TooLarge,
-            RECORD,
-            0,
-            detail,
-        ));
+        return Err(FormatError::new(FormatErrorKind::TooLarge, RECORD, 0, detail));
     }
     match previous {
         Some((before, Item::Extent(extent)))
             if before.inode == key.inode
                 && before.kind == KeyKind::Extent
-                && extent
-                    .end_from(before.offset)
-                    .is_none_or(|end| end > key.offset) =>
+                && extent.end_from(before.offset).is_none_or(|end| end > key.offset) =>
         {
-            bad(format!(
-                "the extent at block {} overlaps the one before it",
-                key.offset
-            ))
+            bad(format!("the extent at block {} overlaps the one before it", key.offset))
         }
         _ => Ok(()),
     }

@@ -13,11 +13,7 @@ use crate::key::Key;
 
 impl NodePointer {
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, FormatError> {
-        Ok(Self {
-            address: reader.u64()?,
-            birth: reader.u64()?,
-            checksum: reader.u32()?,
-        })
+        Ok(Self { address: reader.u64()?, birth: reader.u64()?, checksum: reader.u32()? })
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
@@ -155,12 +151,7 @@ impl Node {
         level: u8,
     ) -> Result<(), FormatError> {
         let misplaced = |offset, detail: String| {
-            Err(FormatError::new(
-                FormatErrorKind::Misplaced,
-                RECORD,
-                offset,
-                detail,
-            ))
+            Err(FormatError::new(FormatErrorKind::Misplaced, RECORD, offset, detail))
         };
         if self.volume_id != volume_id {
             return misplaced(16, format!("it belongs to the volume {}", self.volume_id));
@@ -175,10 +166,7 @@ impl Node {
             return misplaced(8, "it is not the version that its parent points to".into());
         }
         if self.level != level {
-            return misplaced(
-                12,
-                format!("it belongs to level {}, not {level}", self.level),
-            );
+            return misplaced(12, format!("it belongs to level {}, not {level}", self.level));
         }
         Ok(())
     }
@@ -237,10 +225,5 @@ fn check_room(entries: &[u8], more: usize) -> Result<(), FormatError> {
     }
     let detail = format!("the entries take more than {} bytes", Node::CAPACITY_BYTES);
     let offset = NODE_HEADER_BYTES + entries.len();
-    Err(FormatError::new(
-        FormatErrorKind::TooLarge,
-        RECORD,
-        offset,
-        detail,
-    ))
+    Err(FormatError::new(FormatErrorKind::TooLarge, RECORD, offset, detail))
 }

@@ -28,33 +28,16 @@ impl Superblock {
         supported_version(self.format_version)?;
         supported_incompat(self.incompat.bits())?;
         check_geometry(&self.geometry)?;
-        if !self
-            .geometry
-            .superblock_addresses(self.sequence)
-            .contains(&self.own_address)
-        {
-            let detail = format!(
-                "sequence {} cannot lie at {}",
-                self.sequence, self.own_address
-            );
-            return Err(error(
-                FormatErrorKind::Misplaced,
-                offset::OWN_ADDRESS,
-                detail,
-            ));
+        if !self.geometry.superblock_addresses(self.sequence).contains(&self.own_address) {
+            let detail = format!("sequence {} cannot lie at {}", self.sequence, self.own_address);
+            return Err(error(FormatErrorKind::Misplaced, offset::OWN_ADDRESS, detail));
         }
         self.check_root()?;
         if self.log_tail >= self.geometry.log_blocks {
-            return Err(bad_field(
-                offset::LOG_TAIL,
-                "the log's tail is outside the ring",
-            ));
+            return Err(bad_field(offset::LOG_TAIL, "the log's tail is outside the ring"));
         }
         if self.next_inode <= ROOT_INODE {
-            return Err(bad_field(
-                offset::NEXT_INODE,
-                "the next inode would be the root",
-            ));
+            return Err(bad_field(offset::NEXT_INODE, "the next inode would be the root"));
         }
         check_label(&self.label)
     }
@@ -63,16 +46,10 @@ impl Superblock {
         let address = self.root.address;
         let aligned = address.is_multiple_of(NODE_BLOCKS);
         if !aligned || !self.geometry.holds_data(address, NODE_BLOCKS) {
-            return Err(bad_field(
-                offset::ROOT,
-                format!("no root can lie at block {address}"),
-            ));
+            return Err(bad_field(offset::ROOT, format!("no root can lie at block {address}")));
         }
         if self.root.birth > self.unified_through {
-            return Err(bad_field(
-                offset::ROOT + 8,
-                "the root is newer than the last unify",
-            ));
+            return Err(bad_field(offset::ROOT + 8, "the root is newer than the last unify"));
         }
         if self.root_level > MAX_LEVEL {
             let detail = format!("level {} is above {MAX_LEVEL}", self.root_level);
@@ -97,21 +74,14 @@ pub(super) fn bad_field(offset: usize, detail: impl Into<String>) -> FormatError
 /// The version, if this code knows it.
 pub(super) fn supported_version(version: u32) -> Result<u32, FormatError> {
     match version {
-        0 => Err(bad_field(
-            offset::FORMAT_VERSION,
-            "there is no format version 0",
-        )),
+        0 => Err(bad_field(offset::FORMAT_VERSION, "there is no format version 0")),
         1..=FORMAT_VERSION => Ok(version),
         _ => {
             let detail = format!(
                 "format version {version} is newer than {FORMAT_VERSION}, the newest known here; \
                  use a newer braidfs"
             );
-            Err(error(
-                FormatErrorKind::Unsupported,
-                offset::FORMAT_VERSION,
-                detail,
-            ))
+            Err(error(FormatErrorKind::Unsupported, offset::FORMAT_VERSION, detail))
         }
     }
 }
@@ -132,11 +102,7 @@ fn check_geometry(geometry: &Geometry) -> Result<(), FormatError> {
         .map_err(|cause| error(cause.kind, offset::GEOMETRY, cause.detail))?;
     if due != *geometry {
         let detail = "the regions are not those of a volume of this size";
-        return Err(error(
-            FormatErrorKind::BadGeometry,
-            offset::GEOMETRY,
-            detail,
-        ));
+        return Err(error(FormatErrorKind::BadGeometry, offset::GEOMETRY, detail));
     }
     Ok(())
 }

@@ -80,11 +80,7 @@ impl Superblock {
         let superblock = Self::read(&mut reader)?;
         if superblock.own_address != address {
             let detail = format!("it belongs to block {}", superblock.own_address);
-            return Err(error(
-                FormatErrorKind::Misplaced,
-                offset::OWN_ADDRESS,
-                detail,
-            ));
+            return Err(error(FormatErrorKind::Misplaced, offset::OWN_ADDRESS, detail));
         }
         superblock.check()?;
         if !superblock.has_unknown_features() {
@@ -144,11 +140,7 @@ fn read_geometry(reader: &mut Reader<'_>) -> Result<Geometry, FormatError> {
     let sizes = (reader.u32()?, reader.u32()?);
     if sizes != (BLOCK_SIZE as u32, NODE_SIZE as u32) {
         let detail = format!("blocks of {} bytes and nodes of {} bytes", sizes.0, sizes.1);
-        return Err(error(
-            FormatErrorKind::BadGeometry,
-            offset::GEOMETRY + 48,
-            detail,
-        ));
+        return Err(error(FormatErrorKind::BadGeometry, offset::GEOMETRY + 48, detail));
     }
     Ok(geometry)
 }
@@ -166,10 +158,7 @@ fn read_state(reader: &mut Reader<'_>) -> Result<bool, FormatError> {
 
 fn read_label(reader: &mut Reader<'_>) -> Result<String, FormatError> {
     let field: [u8; LABEL_BYTES] = reader.array()?;
-    let length = field
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
+    let length = field.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let label = field.get(..length).unwrap_or_default();
     std::str::from_utf8(label)
         .map(str::to_owned)

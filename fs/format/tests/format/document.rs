@@ -28,12 +28,7 @@ fn table(marker: &str) -> Vec<Vec<String>> {
         .skip_while(|line| !line.starts_with('|'))
         .take_while(|line| line.starts_with('|'))
         .skip(2)
-        .map(|line| {
-            line.trim_matches('|')
-                .split('|')
-                .map(|cell| cell.trim().to_owned())
-                .collect()
-        })
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
         .collect();
     assert!(!rows.is_empty(), "there is no table behind {marker:?}");
     rows
@@ -41,10 +36,7 @@ fn table(marker: &str) -> Vec<Vec<String>> {
 
 /// The first column, as numbers, of the table `name`.
 fn numbers(name: &str) -> Vec<u8> {
-    table(&format!("<!-- numbers: {name} -->"))
-        .iter()
-        .map(|row| row[0].parse().unwrap())
-        .collect()
+    table(&format!("<!-- numbers: {name} -->")).iter().map(|row| row[0].parse().unwrap()).collect()
 }
 
 /// Checks the table `name` against `bytes`, in which each field has the bytes that `fields` says.
@@ -58,27 +50,14 @@ fn check(name: &str, bytes: &[u8], fields: &[(&str, &[u8])]) {
         end = offset + size;
         let found = &bytes[offset..end];
         if field == "reserved" {
-            assert!(
-                found.iter().all(|byte| *byte == 0),
-                "{name}: {field} at {offset}"
-            );
+            assert!(found.iter().all(|byte| *byte == 0), "{name}: {field} at {offset}");
         } else {
-            let due = fields
-                .remove(field)
-                .unwrap_or_else(|| panic!("{name}: {field} is unknown"));
+            let due = fields.remove(field).unwrap_or_else(|| panic!("{name}: {field} is unknown"));
             assert_eq!(found, due, "{name}: {field}");
         }
     }
-    assert_eq!(
-        end,
-        bytes.len(),
-        "{name}: the table ends elsewhere than the structure"
-    );
-    assert!(
-        fields.is_empty(),
-        "{name}: the table lacks {:?}",
-        fields.keys()
-    );
+    assert_eq!(end, bytes.len(), "{name}: the table ends elsewhere than the structure");
+    assert!(fields.is_empty(), "{name}: the table lacks {:?}", fields.keys());
 }
 
 #[test]
@@ -96,10 +75,7 @@ fn constants() {
         ("TRANSACTION_HEADER_BYTES", TRANSACTION_HEADER_BYTES as u64),
         ("KEY_BYTES", Key::BYTES as u64),
         ("POINTER_BYTES", NodePointer::BYTES as u64),
-        (
-            "LEAF_ENTRY_HEADER_BYTES",
-            Node::LEAF_ENTRY_HEADER_BYTES as u64,
-        ),
+        ("LEAF_ENTRY_HEADER_BYTES", Node::LEAF_ENTRY_HEADER_BYTES as u64),
         ("INTERIOR_ENTRY_BYTES", Node::INTERIOR_ENTRY_BYTES as u64),
         ("MAX_LEVEL", u64::from(MAX_LEVEL)),
         ("INODE_RECORD_BYTES", INODE_RECORD_BYTES as u64),
@@ -117,10 +93,8 @@ fn constants() {
         ("FORMAT_VERSION", u64::from(FORMAT_VERSION)),
     ]);
     let rows = table("## Constants");
-    let document: BTreeMap<&str, u64> = rows
-        .iter()
-        .map(|row| (row[0].as_str(), row[1].parse().unwrap()))
-        .collect();
+    let document: BTreeMap<&str, u64> =
+        rows.iter().map(|row| (row[0].as_str(), row[1].parse().unwrap())).collect();
     assert_eq!(document, code);
 }
 
@@ -196,10 +170,7 @@ fn key_and_pointer() {
     check(
         "interior entry",
         entry,
-        &[
-            ("key", &entry[..Key::BYTES]),
-            ("pointer", &entry[Key::BYTES..]),
-        ],
+        &[("key", &entry[..Key::BYTES]), ("pointer", &entry[Key::BYTES..])],
     );
     check(
         "pointer",
@@ -216,13 +187,8 @@ fn key_and_pointer() {
 fn node() {
     let it = samples::leaf();
     let (bytes, checksum) = it.encode().unwrap();
-    let NodeEntries::Leaf(entries) = &it.entries else {
-        panic!("the sample is a leaf")
-    };
-    let entry_bytes: usize = entries
-        .iter()
-        .map(|(_, item)| Node::leaf_entry_bytes(item))
-        .sum();
+    let NodeEntries::Leaf(entries) = &it.entries else { panic!("the sample is a leaf") };
+    let entry_bytes: usize = entries.iter().map(|(_, item)| Node::leaf_entry_bytes(item)).sum();
     check(
         "node",
         &bytes[..NODE_HEADER_BYTES],
@@ -254,11 +220,7 @@ fn inode_record() {
     let it = samples::inode_record();
     let bytes = item_bytes(&Item::Inode(it.clone()));
     let time = |time: Timestamp| {
-        [
-            time.seconds.to_le_bytes().as_slice(),
-            &time.nanoseconds.to_le_bytes(),
-        ]
-        .concat()
+        [time.seconds.to_le_bytes().as_slice(), &time.nanoseconds.to_le_bytes()].concat()
     };
     let word = u32::to_le_bytes;
     let long = u64::to_le_bytes;
@@ -295,10 +257,8 @@ fn inode_record() {
 /// The rows of a table with sizes of letters, where letters stand for `lengths`.
 fn check_with_lengths(name: &str, due: &[(&str, &str, &str)]) {
     let rows = table(&format!("<!-- table: {name} -->"));
-    let found: Vec<_> = rows
-        .iter()
-        .map(|row| (row[0].as_str(), row[1].as_str(), row[2].as_str()))
-        .collect();
+    let found: Vec<_> =
+        rows.iter().map(|row| (row[0].as_str(), row[1].as_str(), row[2].as_str())).collect();
     assert_eq!(found, due, "{name}");
 }
 
@@ -317,10 +277,7 @@ fn buckets() {
     let entries = item_bytes(&Item::Dirent(samples::dirent_bucket()));
     let second = &entries[DIRENT_HEADER_BYTES + 5..];
     assert_eq!(second[..8], 0x43u64.to_le_bytes());
-    assert_eq!(
-        (second[8], second[9], second[10], &second[11..]),
-        (3, 4, 4, b"fork".as_slice())
-    );
+    assert_eq!((second[8], second[9], second[10], &second[11..]), (3, 4, 4, b"fork".as_slice()));
     check_with_lengths(
         "extended attribute",
         &[
@@ -343,12 +300,8 @@ fn extent() {
         &bytes[..EXTENT_HEADER_BYTES],
         &[("type", &[2]), ("length", &sample.length.to_le_bytes())],
     );
-    let types = [
-        samples::data_extent(),
-        samples::unwritten_extent(),
-        samples::inline_extent(),
-    ]
-    .map(|extent| item_bytes(&Item::Extent(extent))[0]);
+    let types = [samples::data_extent(), samples::unwritten_extent(), samples::inline_extent()]
+        .map(|extent| item_bytes(&Item::Extent(extent))[0]);
     assert_eq!(numbers("extents"), types);
 }
 
@@ -402,20 +355,13 @@ fn transaction_header() {
 
 #[test]
 fn numbers_of_kinds_types_and_records() {
-    let kinds: Vec<u8> = (0..=u8::MAX)
-        .filter(|n| KeyKind::from_u8(*n).is_some())
-        .collect();
+    let kinds: Vec<u8> = (0..=u8::MAX).filter(|n| KeyKind::from_u8(*n).is_some()).collect();
     assert_eq!(numbers("kinds"), kinds);
-    let types: Vec<u8> = (0..=u8::MAX)
-        .filter(|n| FileKind::from_u8(*n).is_some())
-        .collect();
+    let types: Vec<u8> = (0..=u8::MAX).filter(|n| FileKind::from_u8(*n).is_some()).collect();
     assert_eq!(numbers("types"), types);
     for row in table("<!-- numbers: types -->") {
         let mode = u32::from_str_radix(&row[2], 8).unwrap();
-        assert_eq!(
-            FileKind::from_mode(mode).map(|kind| kind as u8),
-            row[0].parse().ok()
-        );
+        assert_eq!(FileKind::from_mode(mode).map(|kind| kind as u8), row[0].parse().ok());
     }
     let mut records: Vec<u8> = samples::log_records()
         .iter()
@@ -431,26 +377,17 @@ fn numbers_of_kinds_types_and_records() {
 
 #[test]
 fn feature_flags() {
-    let compat = CompatFeatures::all()
-        .iter_names()
-        .map(|(name, it)| ("compat", name, it.bits()));
+    let compat = CompatFeatures::all().iter_names().map(|(name, it)| ("compat", name, it.bits()));
     let read_only = ReadOnlyCompatFeatures::all()
         .iter_names()
         .map(|(name, it)| ("read_only_compat", name, it.bits()));
-    let incompat = IncompatFeatures::all()
-        .iter_names()
-        .map(|(name, it)| ("incompat", name, it.bits()));
+    let incompat =
+        IncompatFeatures::all().iter_names().map(|(name, it)| ("incompat", name, it.bits()));
     let code: Vec<_> = compat.chain(read_only).chain(incompat).collect();
     let rows = table("<!-- flags -->");
     let document: Vec<_> = rows
         .iter()
-        .map(|row| {
-            (
-                row[0].as_str(),
-                row[2].as_str(),
-                1 << row[1].parse::<u32>().unwrap(),
-            )
-        })
+        .map(|row| (row[0].as_str(), row[2].as_str(), 1 << row[1].parse::<u32>().unwrap()))
         .collect();
     assert_eq!(document, code);
 }

@@ -33,10 +33,7 @@ fn transaction_header() {
         "00ffeeddccbbaa99f0debc9a7856341202000000001000000400000008070605",
         "0000000000000000000000000000000000000000000000000000000000000000",
     );
-    assert_eq!(
-        samples::hex(&samples::transaction_header().encode()),
-        expected
-    );
+    assert_eq!(samples::hex(&samples::transaction_header().encode()), expected);
 }
 
 #[test]
@@ -97,55 +94,37 @@ fn inode_item() {
         "0000000001000000010000000200000000000000030000000400000000000000",
         "05000000",
     );
-    assert_eq!(
-        samples::hex(&item_bytes(&Item::Inode(samples::inode_record()))),
-        expected
-    );
+    assert_eq!(samples::hex(&item_bytes(&Item::Inode(samples::inode_record()))), expected);
 }
 
 #[test]
 fn dirent_item() {
     let expected = "420000000000000000080564656c74614300000000000000030404666f726b";
-    assert_eq!(
-        samples::hex(&item_bytes(&Item::Dirent(samples::dirent_bucket()))),
-        expected
-    );
+    assert_eq!(samples::hex(&item_bytes(&Item::Dirent(samples::dirent_bucket()))), expected);
 }
 
 #[test]
 fn xattr_item() {
     let expected = "060500757365722e6176616c7565";
-    assert_eq!(
-        samples::hex(&item_bytes(&Item::Xattr(samples::xattr_bucket()))),
-        expected
-    );
+    assert_eq!(samples::hex(&item_bytes(&Item::Xattr(samples::xattr_bucket()))), expected);
 }
 
 #[test]
 fn data_extent() {
     let expected = "0100000002000000210300000000000007000000000000002222111144443333";
-    assert_eq!(
-        samples::hex(&item_bytes(&Item::Extent(samples::data_extent()))),
-        expected
-    );
+    assert_eq!(samples::hex(&item_bytes(&Item::Extent(samples::data_extent()))), expected);
 }
 
 #[test]
 fn unwritten_extent() {
     let expected = "02000000e803000000040000000000000800000000000000";
-    assert_eq!(
-        samples::hex(&item_bytes(&Item::Extent(samples::unwritten_extent()))),
-        expected
-    );
+    assert_eq!(samples::hex(&item_bytes(&Item::Extent(samples::unwritten_extent()))), expected);
 }
 
 #[test]
 fn inline_extent() {
     let expected = "0300000001000000736d616c6c";
-    assert_eq!(
-        samples::hex(&item_bytes(&Item::Extent(samples::inline_extent()))),
-        expected
-    );
+    assert_eq!(samples::hex(&item_bytes(&Item::Extent(samples::inline_extent()))), expected);
 }
 
 #[test]

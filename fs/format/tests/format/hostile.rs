@@ -48,11 +48,7 @@ fn records_are_canonical(payload: &[u8], count: u32) -> bool {
 /// Whether these bytes, given the right checksum, are refused as a node or are the one encoding.
 fn node_is_canonical(mut bytes: Vec<u8>, node: &Node) -> bool {
     let checksum = checksum::seal(&mut bytes);
-    let pointer = NodePointer {
-        address: node.address,
-        birth: node.birth,
-        checksum,
-    };
+    let pointer = NodePointer { address: node.address, birth: node.birth, checksum };
     let Ok(decoded) = Node::decode(&bytes, node.volume_id, &pointer, node.level) else {
         return true;
     };

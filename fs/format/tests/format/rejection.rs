@@ -78,14 +78,8 @@ fn directory_entries() {
     }
     let sample = Item::Dirent(samples::dirent_bucket());
     assert_eq!(decoding(&sample, |bytes| bytes[9] = 3).offset, 9);
-    assert_eq!(
-        decoding(&sample, |bytes| bytes[16 + 8] = 200).offset,
-        16 + 8
-    );
-    assert_eq!(
-        decoding(&sample, |bytes| bytes[16 + 10] = 5).kind,
-        Truncated
-    );
+    assert_eq!(decoding(&sample, |bytes| bytes[16 + 8] = 200).offset, 16 + 8);
+    assert_eq!(decoding(&sample, |bytes| bytes[16 + 10] = 5).kind, Truncated);
 }
 
 #[test]
@@ -101,20 +95,12 @@ fn extended_attributes() {
 
 #[test]
 fn an_item_has_a_longest_length() {
-    let entry = |name: &[u8]| XattrEntry {
-        name: name.into(),
-        value: vec![1; 3000].into(),
-    };
-    let bucket = XattrBucket {
-        entries: vec![entry(b"one"), entry(b"two")],
-    };
+    let entry = |name: &[u8]| XattrEntry { name: name.into(), value: vec![1; 3000].into() };
+    let bucket = XattrBucket { entries: vec![entry(b"one"), entry(b"two")] };
     let item = Item::Xattr(bucket);
     assert_eq!(refused(item.clone()), TooLarge);
     let long = vec![0; item.encoded_bytes()];
-    assert_eq!(
-        Item::decode(KeyKind::Xattr, &long).unwrap_err().kind,
-        TooLarge
-    );
+    assert_eq!(Item::decode(KeyKind::Xattr, &long).unwrap_err().kind, TooLarge);
 }
 
 #[test]
@@ -133,31 +119,15 @@ fn extents() {
     };
     assert_eq!(refused(Item::Extent(blocks(9, 257))), BadField);
     assert_eq!(refused(Item::Extent(blocks(0, 1))), BadField);
-    assert_eq!(
-        refused(Item::Extent(blocks(MAX_VOLUME_BLOCKS, 1))),
-        BadField
-    );
+    assert_eq!(refused(Item::Extent(blocks(MAX_VOLUME_BLOCKS, 1))), BadField);
     assert_eq!(refused(Item::Extent(blocks(u64::MAX, 1))), BadField);
     let unwritten = |change: fn(&mut Extent)| bad(samples::unwritten_extent, Item::Extent, change);
     unwritten(|extent| extent.length = 0);
-    unwritten(|extent| {
-        extent.content = ExtentContent::Unwritten {
-            address: u64::MAX,
-            birth: 0,
-        }
-    });
+    unwritten(|extent| extent.content = ExtentContent::Unwritten { address: u64::MAX, birth: 0 });
     let inline = |change: fn(&mut Extent)| bad(samples::inline_extent, Item::Extent, change);
     inline(|extent| extent.length = 2);
-    inline(|extent| {
-        extent.content = ExtentContent::Inline {
-            bytes: Arc::from([]),
-        }
-    });
-    inline(|extent| {
-        extent.content = ExtentContent::Inline {
-            bytes: vec![1; 4097].into(),
-        }
-    });
+    inline(|extent| extent.content = ExtentContent::Inline { bytes: Arc::from([]) });
+    inline(|extent| extent.content = ExtentContent::Inline { bytes: vec![1; 4097].into() });
     let sample = Item::Extent(samples::data_extent());
     assert_eq!(decoding(&sample, |bytes| bytes[0] = 4).offset, 0);
     assert_eq!(decoding(&sample, |bytes| bytes[2] = 4).offset, 2);
@@ -166,10 +136,7 @@ fn extents() {
 
 #[test]
 fn an_orphan_record_is_empty() {
-    assert_eq!(
-        Item::decode(KeyKind::Orphan, &[0]).unwrap_err().record,
-        "orphan record"
-    );
+    assert_eq!(Item::decode(KeyKind::Orphan, &[0]).unwrap_err().record, "orphan record");
 }
 
 #[test]
@@ -184,30 +151,18 @@ fn keys() {
     assert_eq!(Key::decode(&[1; 18]).unwrap_err().kind, BadField);
     let impossible = [
         Key::MIN,
-        Key {
-            inode: 1,
-            kind: KeyKind::Inode,
-            offset: 1,
-        },
+        Key { inode: 1, kind: KeyKind::Inode, offset: 1 },
         Key::xattr(0, 5),
         Key::dirent(1, 1),
         Key::dirent(1, 1 << 56),
         Key::xattr(1, u64::MAX),
         Key::orphan(0),
-        Key {
-            inode: 1,
-            kind: KeyKind::Orphan,
-            offset: 1,
-        },
+        Key { inode: 1, kind: KeyKind::Orphan, offset: 1 },
         Key::extent(1, 0),
     ];
     for key in impossible {
         let record = LogRecord::Delete { key };
-        assert_eq!(
-            record.encode_into(&mut Vec::new()).unwrap_err().kind,
-            BadField,
-            "{key:?}"
-        );
+        assert_eq!(record.encode_into(&mut Vec::new()).unwrap_err().kind, BadField, "{key:?}");
     }
 }
 
@@ -215,39 +170,16 @@ fn keys() {
 fn log_records() {
     let map = |start, length, extent| LogRecord::Map {
         inode: 1,
-        change: MapChange {
-            start,
-            length,
-            extent,
-        },
+        change: MapChange { start, length, extent },
     };
     let inode_item = Item::Inode(samples::inode_record());
     let bad = [
-        LogRecord::Put {
-            key: Key::inode(1),
-            item: Item::Orphan,
-        },
-        LogRecord::Put {
-            key: Key::extent(1, 0),
-            item: Item::Extent(samples::data_extent()),
-        },
-        LogRecord::Put {
-            key: Key::inode(0),
-            item: inode_item,
-        },
-        LogRecord::Put {
-            key: Key::dirent(1, 5),
-            item: Item::Dirent(DirentBucket::default()),
-        },
+        LogRecord::Put { key: Key::inode(1), item: Item::Orphan },
+        LogRecord::Put { key: Key::extent(1, 0), item: Item::Extent(samples::data_extent()) },
+        LogRecord::Put { key: Key::inode(0), item: inode_item },
+        LogRecord::Put { key: Key::dirent(1, 5), item: Item::Dirent(DirentBucket::default()) },
         LogRecord::RemoveInode { inode: 0 },
-        LogRecord::Map {
-            inode: 0,
-            change: MapChange {
-                start: 0,
-                length: 1,
-                extent: None,
-            },
-        },
+        LogRecord::Map { inode: 0, change: MapChange { start: 0, length: 1, extent: None } },
         map(0, 0, None),
         map(MAX_FILE_BLOCKS, 1, None),
         map(u64::MAX, 1, None),
@@ -255,16 +187,9 @@ fn log_records() {
     ];
     for record in bad {
         let mut out = vec![5];
-        assert_eq!(
-            record.encode_into(&mut out).unwrap_err().kind,
-            BadField,
-            "{record:?}"
-        );
+        assert_eq!(record.encode_into(&mut out).unwrap_err().kind, BadField, "{record:?}");
         assert_eq!(out, [5]);
     }
     assert_eq!(LogRecord::decode_all(&[9], 1).unwrap_err().offset, 0);
-    assert_eq!(
-        LogRecord::decode_all(&[], u32::MAX).unwrap_err().kind,
-        Truncated
-    );
+    assert_eq!(LogRecord::decode_all(&[], u32::MAX).unwrap_err().kind, Truncated);
 }

@@ -116,10 +116,7 @@ fn every_mode_has_the_kind_that_made_it() {
         assert_eq!(FileKind::from_mode(kind.mode_bits() | 0o7777), Some(kind));
     }
     assert_eq!(FileKind::from_mode(0o644), None);
-    assert_eq!(
-        FileKind::from_mode(0x1_0000 | FileKind::Regular.mode_bits()),
-        None
-    );
+    assert_eq!(FileKind::from_mode(0x1_0000 | FileKind::Regular.mode_bits()), None);
     assert_eq!(FileKind::from_mode(u32::MAX), None);
 }
 

@@ -20,11 +20,7 @@ pub fn superblock() -> Superblock {
         geometry,
         hash_key: *b"0123456789abcdef",
         created_at_ns: 0x1234_5678_9abc_def0,
-        root: NodePointer {
-            address: 0x200,
-            birth: 0x21,
-            checksum: 0xa1b2_c3d4,
-        },
+        root: NodePointer { address: 0x200, birth: 0x21, checksum: 0xa1b2_c3d4 },
         root_level: 1,
         node_count: 3,
         inode_count: 5,
@@ -38,10 +34,7 @@ pub fn superblock() -> Superblock {
 }
 
 pub fn inode_record() -> InodeRecord {
-    let time = |seconds, nanoseconds| Timestamp {
-        seconds,
-        nanoseconds,
-    };
+    let time = |seconds, nanoseconds| Timestamp { seconds, nanoseconds };
     InodeRecord {
         mode: FileKind::Regular.mode_bits() | 0o644,
         uid: 1000,
@@ -61,12 +54,8 @@ pub fn inode_record() -> InodeRecord {
 }
 
 pub fn dirent_bucket() -> DirentBucket {
-    let entry = |slot, kind, inode, name: &[u8]| DirentEntry {
-        slot,
-        kind,
-        inode,
-        name: name.into(),
-    };
+    let entry =
+        |slot, kind, inode, name: &[u8]| DirentEntry { slot, kind, inode, name: name.into() };
     DirentBucket {
         entries: vec![
             entry(0, FileKind::Regular, 0x42, b"delta"),
@@ -76,13 +65,8 @@ pub fn dirent_bucket() -> DirentBucket {
 }
 
 pub fn xattr_bucket() -> XattrBucket {
-    let entry = XattrEntry {
-        name: (*b"user.a").into(),
-        value: (*b"value").into(),
-    };
-    XattrBucket {
-        entries: vec![entry],
-    }
+    let entry = XattrEntry { name: (*b"user.a").into(), value: (*b"value").into() };
+    XattrBucket { entries: vec![entry] }
 }
 
 pub fn data_extent() -> Extent {
@@ -97,22 +81,11 @@ pub fn data_extent() -> Extent {
 }
 
 pub fn unwritten_extent() -> Extent {
-    Extent {
-        length: 1000,
-        content: ExtentContent::Unwritten {
-            address: 0x400,
-            birth: 8,
-        },
-    }
+    Extent { length: 1000, content: ExtentContent::Unwritten { address: 0x400, birth: 8 } }
 }
 
 pub fn inline_extent() -> Extent {
-    Extent {
-        length: 1,
-        content: ExtentContent::Inline {
-            bytes: (*b"small").into(),
-        },
-    }
+    Extent { length: 1, content: ExtentContent::Inline { bytes: (*b"small").into() } }
 }
 
 pub fn leaf() -> Node {
@@ -134,11 +107,7 @@ pub fn leaf() -> Node {
 }
 
 pub fn interior() -> Node {
-    let child = |address, checksum| NodePointer {
-        address,
-        birth: 0x20,
-        checksum,
-    };
+    let child = |address, checksum| NodePointer { address, birth: 0x20, checksum };
     Node {
         volume_id: VOLUME_ID,
         address: 0x200,
@@ -155,13 +124,7 @@ pub fn bitmap_block() -> BitmapBlock {
     let mut bits = Box::new([0; bitmap::BITMAP_BYTES]);
     bits[0] = 0b1000_0001;
     bits[bitmap::BITMAP_BYTES - 1] = 0xff;
-    BitmapBlock {
-        volume_id: VOLUME_ID,
-        group: 5,
-        address: 0x0d,
-        sequence: 0x11,
-        bits,
-    }
+    BitmapBlock { volume_id: VOLUME_ID, group: 5, address: 0x0d, sequence: 0x11, bits }
 }
 
 pub fn transaction_header() -> TransactionHeader {
@@ -197,20 +160,11 @@ pub fn hex(bytes: &[u8]) -> String {
 pub fn log_records() -> Vec<LogRecord> {
     let map = |start, length, extent| LogRecord::Map {
         inode: 8,
-        change: MapChange {
-            start,
-            length,
-            extent,
-        },
+        change: MapChange { start, length, extent },
     };
     vec![
-        LogRecord::Put {
-            key: Key::inode(1),
-            item: Item::Inode(inode_record()),
-        },
-        LogRecord::Delete {
-            key: Key::dirent(1, 5),
-        },
+        LogRecord::Put { key: Key::inode(1), item: Item::Inode(inode_record()) },
+        LogRecord::Delete { key: Key::dirent(1, 5) },
         LogRecord::RemoveInode { inode: 7 },
         map(9, 2, Some(data_extent())),
         map(11, 3, None),
@@ -220,8 +174,6 @@ pub fn log_records() -> Vec<LogRecord> {
 /// The bytes of [`log_records`].
 pub fn log_payload() -> Vec<u8> {
     let mut payload = Vec::new();
-    log_records()
-        .iter()
-        .for_each(|record| record.encode_into(&mut payload).unwrap());
+    log_records().iter().for_each(|record| record.encode_into(&mut payload).unwrap());
     payload
 }

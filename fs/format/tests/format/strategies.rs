@@ -18,10 +18,8 @@ pub fn uuid() -> impl Strategy<Value = Uuid> {
 }
 
 fn timestamp() -> impl Strategy<Value = Timestamp> {
-    (any::<i64>(), 0..1_000_000_000u32).prop_map(|(seconds, nanoseconds)| Timestamp {
-        seconds,
-        nanoseconds,
-    })
+    (any::<i64>(), 0..1_000_000_000u32)
+        .prop_map(|(seconds, nanoseconds)| Timestamp { seconds, nanoseconds })
 }
 
 fn file_kind() -> impl Strategy<Value = FileKind> {
@@ -61,14 +59,9 @@ fn inode_record() -> impl Strategy<Value = InodeRecord> {
 }
 
 fn file_name() -> impl Strategy<Value = Box<[u8]>> {
-    vec(
-        any::<u8>().prop_filter("no NUL, no slash", |b| !matches!(b, 0 | b'/')),
-        1..=255,
-    )
-    .prop_filter("not a dot name", |name| {
-        !matches!(name.as_slice(), b"." | b"..")
-    })
-    .prop_map(Into::into)
+    vec(any::<u8>().prop_filter("no NUL, no slash", |b| !matches!(b, 0 | b'/')), 1..=255)
+        .prop_filter("not a dot name", |name| !matches!(name.as_slice(), b"." | b".."))
+        .prop_map(Into::into)
 }
 
 fn dirent_bucket() -> impl Strategy<Value = DirentBucket> {
@@ -78,21 +71,9 @@ fn dirent_bucket() -> impl Strategy<Value = DirentBucket> {
         let by_slot: BTreeMap<u8, DirentEntry> = entries
             .into_iter()
             .filter(|(.., name)| names.insert(name.clone()))
-            .map(|(slot, kind, inode, name)| {
-                (
-                    slot,
-                    DirentEntry {
-                        slot,
-                        kind,
-                        inode,
-                        name,
-                    },
-                )
-            })
+            .map(|(slot, kind, inode, name)| (slot, DirentEntry { slot, kind, inode, name }))
             .collect();
-        DirentBucket {
-            entries: by_slot.into_values().collect(),
-        }
+        DirentBucket { entries: by_slot.into_values().collect() }
     })
 }
 
@@ -106,10 +87,7 @@ fn xattr_bucket() -> impl Strategy<Value = XattrBucket> {
         .prop_map(|entries| XattrBucket {
             entries: entries
                 .into_iter()
-                .map(|(name, value)| XattrEntry {
-                    name: name.into(),
-                    value: value.into(),
-                })
+                .map(|(name, value)| XattrEntry { name: name.into(), value: value.into() })
                 .collect(),
         })
         .prop_filter("fits an item", |bucket| {
@@ -126,23 +104,15 @@ pub fn extent(inline_limit: usize) -> impl Strategy<Value = Extent> {
     let blocks = (address(), any::<u64>(), vec(any::<u32>(), 1..=256)).prop_map(
         |(address, birth, checksums)| Extent {
             length: checksums.len() as u32,
-            content: ExtentContent::Blocks {
-                address,
-                birth,
-                checksums: checksums.into(),
-            },
+            content: ExtentContent::Blocks { address, birth, checksums: checksums.into() },
         },
     );
-    let unwritten =
-        (address(), any::<u64>(), 1..=u32::MAX).prop_map(|(address, birth, length)| Extent {
-            length,
-            content: ExtentContent::Unwritten { address, birth },
-        });
+    let unwritten = (address(), any::<u64>(), 1..=u32::MAX).prop_map(|(address, birth, length)| {
+        Extent { length, content: ExtentContent::Unwritten { address, birth } }
+    });
     let inline = vec(any::<u8>(), 1..=inline_limit).prop_map(|bytes| Extent {
         length: 1,
-        content: ExtentContent::Inline {
-            bytes: Arc::from(bytes),
-        },
+        content: ExtentContent::Inline { bytes: Arc::from(bytes) },
     });
     prop_oneof![blocks, unwritten, inline]
 }
@@ -180,11 +150,7 @@ pub fn key() -> impl Strategy<Value = Key> {
         KeyKind::Extent,
         KeyKind::Orphan,
     ]);
-    (any::<u64>(), kind, any::<u64>()).prop_map(|(inode, kind, offset)| Key {
-        inode,
-        kind,
-        offset,
-    })
+    (any::<u64>(), kind, any::<u64>()).prop_map(|(inode, kind, offset)| Key { inode, kind, offset })
 }
 
 fn node_address() -> impl Strategy<Value = BlockAddress> {
@@ -196,28 +162,20 @@ fn leaf(entries: Vec<(Key, Item)>) -> NodeEntries {
     let mut room = Node::CAPACITY_BYTES;
     let entries: BTreeMap<Key, Item> = entries
         .into_iter()
-        .filter(
-            |(_, item)| match room.checked_sub(Node::leaf_entry_bytes(item)) {
-                Some(left) => {
-                    room = left;
-                    true
-                }
-                None => false,
-            },
-        )
+        .filter(|(_, item)| match room.checked_sub(Node::leaf_entry_bytes(item)) {
+            Some(left) => {
+                room = left;
+                true
+            }
+            None => false,
+        })
         .collect();
     NodeEntries::Leaf(entries.into_iter().collect())
 }
 
 fn interior(birth: u64) -> impl Strategy<Value = NodeEntries> {
-    let pointer =
-        (node_address(), 0..=birth, any::<u32>()).prop_map(|(address, birth, checksum)| {
-            NodePointer {
-                address,
-                birth,
-                checksum,
-            }
-        });
+    let pointer = (node_address(), 0..=birth, any::<u32>())
+        .prop_map(|(address, birth, checksum)| NodePointer { address, birth, checksum });
     prop::collection::btree_map(key(), pointer, 1..60)
         .prop_map(|entries| NodeEntries::Interior(entries.into_iter().collect()))
 }
@@ -252,36 +210,26 @@ pub fn bitmap_block() -> impl Strategy<Value = BitmapBlock> {
 pub fn transaction_header() -> impl Strategy<Value = TransactionHeader> {
     let deltas = (1..=u64::MAX).prop_flat_map(|delta| (Just(delta), 0..delta));
     let lengths = any::<u32>().prop_flat_map(|payload_bytes| {
-        (
-            Just(payload_bytes),
-            TransactionHeader::blocks_for(payload_bytes)..=u32::MAX,
-        )
+        (Just(payload_bytes), TransactionHeader::blocks_for(payload_bytes)..=u32::MAX)
     });
-    (
-        uuid(),
-        deltas,
-        lengths,
-        any::<[u64; 4]>(),
-        any::<[u32; 3]>(),
+    (uuid(), deltas, lengths, any::<[u64; 4]>(), any::<[u32; 3]>()).prop_map(
+        |(volume_id, (delta, durable_through), (payload_bytes, block_length), longs, words)| {
+            TransactionHeader {
+                volume_id,
+                delta,
+                ring_position: longs[0],
+                block_length,
+                payload_bytes,
+                record_count: words[0],
+                payload_checksum: words[1],
+                previous_checksum: words[2],
+                durable_through,
+                next_inode: longs[1],
+                mount_id: longs[2],
+                written_at_ns: longs[3],
+            }
+        },
     )
-        .prop_map(
-            |(volume_id, (delta, durable_through), (payload_bytes, block_length), longs, words)| {
-                TransactionHeader {
-                    volume_id,
-                    delta,
-                    ring_position: longs[0],
-                    block_length,
-                    payload_bytes,
-                    record_count: words[0],
-                    payload_checksum: words[1],
-                    previous_checksum: words[2],
-                    durable_through,
-                    next_inode: longs[1],
-                    mount_id: longs[2],
-                    written_at_ns: longs[3],
-                }
-            },
-        )
 }
 
 pub fn log_record() -> impl Strategy<Value = LogRecord> {
@@ -293,22 +241,11 @@ pub fn log_record() -> impl Strategy<Value = LogRecord> {
         inode().prop_map(|inode| LogRecord::RemoveInode { inode }),
         (inode(), start(), extent(BLOCK_SIZE)).prop_map(|(inode, start, extent)| {
             let length = u64::from(extent.length);
-            let change = MapChange {
-                start,
-                length,
-                extent: Some(extent),
-            };
+            let change = MapChange { start, length, extent: Some(extent) };
             LogRecord::Map { inode, change }
         }),
         (inode(), start(), 1..=u64::from(u32::MAX)).prop_map(|(inode, start, length)| {
-            LogRecord::Map {
-                inode,
-                change: MapChange {
-                    start,
-                    length,
-                    extent: None,
-                },
-            }
+            LogRecord::Map { inode, change: MapChange { start, length, extent: None } }
         }),
     ]
 }
@@ -328,13 +265,7 @@ pub fn superblock() -> impl Strategy<Value = Superblock> {
     let bits = (any::<u64>(), any::<u64>(), any::<bool>());
     let root = (any::<u64>(), any::<u64>(), any::<u32>(), 0..=MAX_LEVEL);
     let names = (uuid(), label(), any::<[u8; 16]>());
-    let numbers = (
-        any::<[u64; 5]>(),
-        2..=u64::MAX,
-        any::<u64>(),
-        any::<u32>(),
-        any::<bool>(),
-    );
+    let numbers = (any::<[u64; 5]>(), 2..=u64::MAX, any::<u64>(), any::<u32>(), any::<bool>());
     (geometry(), bits, root, names, numbers).prop_map(|(geometry, bits, root, names, numbers)| {
         let quads = (geometry.data_end() - geometry.data_start) / NODE_BLOCKS;
         let (longs, next_inode, tail, log_previous_checksum, clean) = numbers;
@@ -342,11 +273,7 @@ pub fn superblock() -> impl Strategy<Value = Superblock> {
             format_version: FORMAT_VERSION,
             compat: CompatFeatures::from_bits_retain(bits.0),
             read_only_compat: ReadOnlyCompatFeatures::from_bits_retain(bits.1),
-            incompat: if bits.2 {
-                IncompatFeatures::all()
-            } else {
-                IncompatFeatures::empty()
-            },
+            incompat: if bits.2 { IncompatFeatures::all() } else { IncompatFeatures::empty() },
             volume_id: names.0,
             label: names.1,
             sequence: longs[0],

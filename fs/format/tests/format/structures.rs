@@ -15,12 +15,7 @@ fn transaction_headers_that_contradict_themselves() {
     let refused = |change: fn(&mut TransactionHeader)| {
         let mut header = samples::transaction_header();
         change(&mut header);
-        assert_eq!(
-            TransactionHeader::decode(&header.encode())
-                .unwrap_err()
-                .kind,
-            BadField
-        );
+        assert_eq!(TransactionHeader::decode(&header.encode()).unwrap_err().kind, BadField);
     };
     refused(|header| header.durable_through = header.delta);
     refused(|header| header.delta = 0);
@@ -42,68 +37,27 @@ fn nodes() {
     let leaf = |entries: Vec<(Key, Item)>| NodeEntries::Leaf(entries);
     refused(samples::leaf, BadField, |node| node.level = 1);
     refused(samples::interior, BadField, |node| node.level = 0);
-    refused(samples::interior, BadField, |node| {
-        node.level = MAX_LEVEL + 1
-    });
-    refused(samples::interior, BadField, |node| {
-        node.entries = NodeEntries::Interior(vec![])
-    });
+    refused(samples::interior, BadField, |node| node.level = MAX_LEVEL + 1);
+    refused(samples::interior, BadField, |node| node.entries = NodeEntries::Interior(vec![]));
     refused(samples::interior, BadField, |node| node.birth = 0x1f);
     for address in [0, 2, MAX_VOLUME_BLOCKS, u64::MAX - 3] {
-        let node = Node {
-            address,
-            ..samples::leaf()
-        };
+        let node = Node { address, ..samples::leaf() };
         assert_eq!(node.encode().unwrap_err().kind, BadField, "{address}");
     }
     let extent = |start, extent| (Key::extent(1, start), Item::Extent(extent));
     let unwritten = samples::unwritten_extent;
-    let long_inline = ExtentContent::Inline {
-        bytes: vec![1; MAX_TREE_INLINE_BYTES + 1].into(),
-    };
+    let long_inline = ExtentContent::Inline { bytes: vec![1; MAX_TREE_INLINE_BYTES + 1].into() };
     let cases = [
         (BadField, vec![(Key::inode(1), Item::Orphan)]),
-        (
-            BadField,
-            vec![
-                (Key::orphan(2), Item::Orphan),
-                (Key::orphan(2), Item::Orphan),
-            ],
-        ),
-        (
-            BadField,
-            vec![
-                (Key::orphan(3), Item::Orphan),
-                (Key::orphan(2), Item::Orphan),
-            ],
-        ),
-        (
-            BadField,
-            vec![extent(0, samples::data_extent()), extent(1, unwritten())],
-        ),
+        (BadField, vec![(Key::orphan(2), Item::Orphan), (Key::orphan(2), Item::Orphan)]),
+        (BadField, vec![(Key::orphan(3), Item::Orphan), (Key::orphan(2), Item::Orphan)]),
+        (BadField, vec![extent(0, samples::data_extent()), extent(1, unwritten())]),
         (BadField, vec![extent(MAX_FILE_BLOCKS - 1, unwritten())]),
-        (
-            TooLarge,
-            vec![extent(
-                0,
-                Extent {
-                    length: 1,
-                    content: long_inline,
-                },
-            )],
-        ),
-        (
-            TooLarge,
-            (2..1000)
-                .map(|inode| (Key::orphan(inode), Item::Orphan))
-                .collect(),
-        ),
+        (TooLarge, vec![extent(0, Extent { length: 1, content: long_inline })]),
+        (TooLarge, (2..1000).map(|inode| (Key::orphan(inode), Item::Orphan)).collect()),
     ];
     for (kind, entries) in cases {
-        let node = Node {
-            entries: leaf(entries),
-            ..samples::leaf()
-        };
+        let node = Node { entries: leaf(entries), ..samples::leaf() };
         assert_eq!(node.encode().unwrap_err().kind, kind, "{node:?}");
     }
 }
@@ -112,13 +66,8 @@ fn nodes() {
 fn a_node_may_be_full_to_the_last_entry() {
     let most = Node::CAPACITY_BYTES / Node::leaf_entry_bytes(&Item::Orphan);
     let full = |count| {
-        let entries = (1..=count as u64)
-            .map(|inode| (Key::orphan(inode), Item::Orphan))
-            .collect();
-        Node {
-            entries: NodeEntries::Leaf(entries),
-            ..samples::leaf()
-        }
+        let entries = (1..=count as u64).map(|inode| (Key::orphan(inode), Item::Orphan)).collect();
+        Node { entries: NodeEntries::Leaf(entries), ..samples::leaf() }
     };
     assert!(full(most).encode().is_ok());
     assert_eq!(full(most + 1).encode().unwrap_err().kind, TooLarge);
@@ -129,49 +78,15 @@ fn a_node_may_be_full_to_the_last_entry() {
 fn a_node_that_is_another_one() {
     let node = samples::leaf();
     let (bytes, checksum) = node.encode().unwrap();
-    let pointer = NodePointer {
-        address: node.address,
-        birth: node.birth,
-        checksum,
-    };
+    let pointer = NodePointer { address: node.address, birth: node.birth, checksum };
     let decode = |id, pointer: NodePointer, level| Node::decode(&bytes, id, &pointer, level);
     let id = samples::VOLUME_ID;
     assert_eq!(decode(id, pointer, 0), Ok(node));
     let kind = |result: Result<Node, FormatError>| result.unwrap_err().kind;
     assert_eq!(kind(decode(uuid::Uuid::nil(), pointer, 0)), Misplaced);
-    assert_eq!(
-        kind(decode(
-            id,
-            NodePointer {
-                address: 0x208,
-                ..pointer
-            },
-            0
-        )),
-        Misplaced
-    );
-    assert_eq!(
-        kind(decode(
-            id,
-            NodePointer {
-                birth: 0x20,
-                ..pointer
-            },
-            0
-        )),
-        Misplaced
-    );
-    assert_eq!(
-        kind(decode(
-            id,
-            NodePointer {
-                checksum: !checksum,
-                ..pointer
-            },
-            0
-        )),
-        Misplaced
-    );
+    assert_eq!(kind(decode(id, NodePointer { address: 0x208, ..pointer }, 0)), Misplaced);
+    assert_eq!(kind(decode(id, NodePointer { birth: 0x20, ..pointer }, 0)), Misplaced);
+    assert_eq!(kind(decode(id, NodePointer { checksum: !checksum, ..pointer }, 0)), Misplaced);
     assert_eq!(kind(decode(id, pointer, 1)), Misplaced);
 }
 
@@ -181,23 +96,11 @@ fn a_bitmap_block_that_is_another_one() {
     let bytes = block.encode();
     let decode = |id, group, address| BitmapBlock::decode(&bytes, id, group, address);
     assert!(decode(samples::VOLUME_ID, 5, 0x0d).is_ok());
-    assert_eq!(
-        decode(uuid::Uuid::nil(), 5, 0x0d).unwrap_err().kind,
-        Misplaced
-    );
-    assert_eq!(
-        decode(samples::VOLUME_ID, 6, 0x0d).unwrap_err().kind,
-        Misplaced
-    );
-    assert_eq!(
-        decode(samples::VOLUME_ID, 5, 0x0c).unwrap_err().kind,
-        Misplaced
-    );
+    assert_eq!(decode(uuid::Uuid::nil(), 5, 0x0d).unwrap_err().kind, Misplaced);
+    assert_eq!(decode(samples::VOLUME_ID, 6, 0x0d).unwrap_err().kind, Misplaced);
+    assert_eq!(decode(samples::VOLUME_ID, 5, 0x0c).unwrap_err().kind, Misplaced);
     assert!(block.get(0) && !block.get(1) && block.get(7) && block.get(GROUP_BLOCKS - 1));
-    assert!(
-        block.get(GROUP_BLOCKS) && block.get(u64::MAX),
-        "what is not there is not free"
-    );
+    assert!(block.get(GROUP_BLOCKS) && block.get(u64::MAX), "what is not there is not free");
 }
 
 /// The error of decoding the sample superblock after `change` and with a fitting checksum.
@@ -217,9 +120,7 @@ fn superblocks() {
     };
     refused(BadField, |it| it.format_version = 0);
     refused(Unsupported, |it| it.format_version = 2);
-    refused(Unsupported, |it| {
-        it.incompat = IncompatFeatures::from_bits_retain(1 << 63)
-    });
+    refused(Unsupported, |it| it.incompat = IncompatFeatures::from_bits_retain(1 << 63));
     refused(BadGeometry, |it| it.geometry.block_count = 4095);
     refused(BadGeometry, |it| it.geometry.block_count = u64::MAX);
     refused(BadGeometry, |it| it.geometry.log_blocks = u64::MAX);
@@ -241,14 +142,8 @@ fn superblocks() {
 fn superblocks_from_elsewhere() {
     let bytes = samples::superblock().encode().unwrap();
     assert_eq!(Superblock::decode(&bytes, 0).unwrap_err().kind, Misplaced);
-    assert_eq!(
-        Superblock::decode(&[0; 4096], 0).unwrap_err().kind,
-        BadMagic
-    );
-    assert_eq!(
-        Superblock::decode(&bytes[..4095], 1).unwrap_err().kind,
-        Truncated
-    );
+    assert_eq!(Superblock::decode(&[0; 4096], 0).unwrap_err().kind, BadMagic);
+    assert_eq!(Superblock::decode(&bytes[..4095], 1).unwrap_err().kind, Truncated);
     assert!(!Superblock::sniff(&[0; 4096]) && !Superblock::sniff(b"BRAID"));
 }
 
@@ -259,15 +154,9 @@ fn superblocks_of_newer_code() {
     assert!(newer.to_string().contains("use a newer braidfs"), "{newer}");
     let feature = superblock_error(|bytes| bytes[71] = 0x80);
     assert_eq!((feature.kind, feature.offset), (Unsupported, 64));
-    assert!(
-        feature.to_string().contains("0x8000000000000000"),
-        "{feature}"
-    );
+    assert!(feature.to_string().contains("0x8000000000000000"), "{feature}");
     // A newer version may have moved every field but this one.
-    assert_eq!(
-        superblock_error(|bytes| bytes[12..].fill(0xee)).kind,
-        Unsupported
-    );
+    assert_eq!(superblock_error(|bytes| bytes[12..].fill(0xee)).kind, Unsupported);
 }
 
 #[test]
