@@ -9,7 +9,7 @@ use super::Volume;
 use super::file::checked_end;
 use crate::delta::ChangeGuard;
 use crate::error::{FsError, FsErrorKind, FsResult};
-use crate::inode::{Inode, PinnedInode, now};
+use crate::inode::{Backed, Inode, PinnedInode, now};
 use crate::types::{FallocateMode, SeekTarget};
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
@@ -54,13 +54,13 @@ impl Volume {
 
     fn punch(&self, inode: &PinnedInode<'_>, range: Range<u64>) -> FsResult<()> {
         self.make_room();
-        let reservation = self.reserve(2)?;
+        let (start, end) = (range.start.div_ceil(BLOCK_BYTES), range.end / BLOCK_BYTES);
+        let reservation = self.reserve(edges(&range))?;
         let guard = self.enter_change()?;
         let _io = inode.io.write();
         self.prepare_data(&guard, inode);
         let mapping = inode.mapping(&self.cache);
-        let punched = mapping.punch(range.clone(), &self.filler(inode));
-        let (start, end) = (range.start.div_ceil(BLOCK_BYTES), range.end / BLOCK_BYTES);
+        let punched = self.punch_pages(inode, &range);
         self.change_data(&guard, inode, |state| {
             state.reservation.join(reservation);
             state.reservation.trim_to(mapping.dirty_pages());
@@ -74,6 +74,19 @@ impl Volume {
         punched
     }
 
+    /// Zeroes the edges first: that may fail, dropping what is between them may not.
+    fn punch_pages(&self, inode: &PinnedInode<'_>, range: &Range<u64>) -> FsResult<()> {
+        let (mapping, filler) = (inode.mapping(&self.cache), self.filler(inode));
+        let start = range.start.next_multiple_of(BLOCK_BYTES);
+        let end = range.end - range.end % BLOCK_BYTES;
+        if start > end {
+            return mapping.punch(range.clone(), &filler);
+        }
+        mapping.punch(range.start..start, &filler)?;
+        mapping.punch(end..range.end, &filler)?;
+        mapping.punch(start..end, &filler)
+    }
+
     fn allocate(
         &self,
         inode: &PinnedInode<'_>,
@@ -81,19 +94,29 @@ impl Volume {
         keep_size: bool,
     ) -> FsResult<()> {
         let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
-        let reservation = self.reserve(blocks.end - blocks.start)?;
-        let guard = self.enter_change()?;
-        let _io = inode.io.write();
-        self.prepare_data(&guard, inode);
-        self.fill_holes(&guard, inode, blocks, reservation)?;
-        self.change_data(&guard, inode, |state| {
-            if !keep_size && range.end > state.record.size {
-                state.record.size = range.end;
-                state.record.modified = now();
+        let mut space = Reservation::default();
+        loop {
+            let guard = self.enter_change()?;
+            let io = inode.io.write();
+            let backed = self.filler(inode).backed(blocks.clone())?;
+            let backed_blocks: u64 = backed.iter().map(|part| u64::from(part.extent.length)).sum();
+            let needed = (blocks.end - blocks.start).saturating_sub(backed_blocks);
+            if space.blocks() < needed {
+                drop((io, guard));
+                space = self.reserve(needed)?;
+                continue;
             }
-            state.record.changed = now();
-        });
-        Ok(())
+            self.prepare_data(&guard, inode);
+            self.fill_holes(&guard, inode, blocks, &backed, space)?;
+            self.change_data(&guard, inode, |state| {
+                if !keep_size && range.end > state.record.size {
+                    state.record.size = range.end;
+                    state.record.modified = now();
+                }
+                state.record.changed = now();
+            });
+            return Ok(());
+        }
     }
 
     /// Puts unwritten blocks where the map has holes.
@@ -102,10 +125,10 @@ impl Volume {
         guard: &ChangeGuard<'_>,
         inode: &PinnedInode<'_>,
         blocks: Range<u64>,
+        backed: &[Backed],
         mut reservation: Reservation,
     ) -> FsResult<()> {
         let mut start = blocks.start;
-        let backed = self.filler(inode).backed(blocks.clone())?;
         let ends = backed
             .iter()
             .map(|backed| (backed.start, backed.start + u64::from(backed.extent.length)));
@@ -141,7 +164,7 @@ impl Volume {
                 let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
                 if self.give_up_unwritten(inode, blocks)? {
                     self.reclaim_space()?;
-                    return self.reserve(pages);
+                    return Ok(self.store.reserve_prepaid(pages)?);
                 }
                 Err(error)
             }
@@ -273,6 +296,12 @@ impl Volume {
         }
         Ok(copied)
     }
+}
+
+/// Blocks that change where a range to be punched does not end at a page's edge.
+fn edges(range: &Range<u64>) -> u64 {
+    let cut = |at: u64| !at.is_multiple_of(BLOCK_BYTES);
+    u64::from(cut(range.start)) + u64::from(cut(range.end))
 }
 
 fn is_data(content: &ExtentContent) -> bool {
