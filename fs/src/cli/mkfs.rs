@@ -12,6 +12,7 @@ use super::error::{CliError, CliResult};
 use super::image;
 use super::output::{json, say};
 use super::size::human;
+use super::stop::Stopper;
 use crate::options::MkfsOptions;
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
@@ -37,8 +38,10 @@ pub fn run(arguments: &MkfsArguments) -> CliResult {
     let superblock = match (arguments.dry_run, target) {
         (true, _) => None,
         (false, Target::New { size_bytes }) => {
-            let path = &arguments.image;
-            Some(image::make(path, size_bytes, &options, arguments.quiet, &|_| ())?)
+            let stopper = Stopper::install()?;
+            let will_leave = |file: &Path| stopper.would_leave(Some(file.to_owned()));
+            let (path, quiet) = (&arguments.image, arguments.quiet);
+            Some(image::make(path, size_bytes, &options, quiet, &will_leave)?)
         }
         (false, Target::Existing { device, .. }) => {
             Some(image::format(&arguments.image, &device, &options, arguments.quiet)?)

@@ -26,7 +26,7 @@ use crate::volume::Volume;
 /// How long the users of a mount may go on after the first signal.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Handles the signals of a `mount` command.
+/// Handles the signals of a command that makes images or mounts.
 pub struct Stopper {
     shared: Arc<Shared>,
 }
@@ -104,7 +104,7 @@ impl Shared {
                 if let Some(file) = left_over {
                     let _ = std::fs::remove_file(file);
                 }
-                eprintln!("braidfs: interrupted; nothing is mounted");
+                eprintln!("braidfs: interrupted; what had been begun is taken back");
                 process::exit(128 + signal);
             }
             Phase::Serving(mounted) => Some(mounted.clone()),
