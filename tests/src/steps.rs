@@ -203,9 +203,6 @@ impl Steps {
             5 => {
                 let (to, to_offset) = (self.known(model, 'f'), self.offset());
                 let length = 1 + self.below(40000);
-                if path.len() > 0 {
-                    return Step::Sync;
-                }
                 Step::Copy { from: path, from_offset: offset, to, to_offset, length }
             }
             _ => Step::Write { path, offset, data: self.data() },

@@ -61,12 +61,12 @@ impl Model {
         length: usize,
     ) -> ModelResult<()> {
         let (source, target) = (self.resolve(from)?, self.resolve(to)?);
-        if source == target && from_offset.abs_diff(to_offset) < length {
-            return Err(libc::EINVAL);
-        }
         let content = self.content(source)?;
         let start = from_offset.min(content.len());
         let data = content[start..(start + length).min(content.len())].to_vec();
+        if source == target && from_offset.abs_diff(to_offset) < data.len() {
+            return Err(libc::EINVAL);
+        }
         // Like the volume, it does not look at the target if there is nothing to copy.
         if data.is_empty() { Ok(()) } else { self.write_node(target, to_offset, &data) }
     }

@@ -183,7 +183,7 @@ impl Mount {
         assert!(output.status.success(), "fsck: {}\n{text}", output.status);
     }
 
-    /// Makes everything durable: the kernel passes on an fsync of the root, and no syncfs(2).
+    /// Makes everything durable. The kernel does not pass syncfs(2) on, hence the attribute.
     ///
     /// # Panics
     /// If that fails.
@@ -191,7 +191,8 @@ impl Mount {
         let root = std::fs::File::open(self.root()).expect("the mount answers");
         // Hands over what the kernel has; an earlier error that it reports here is no news.
         let _ = rustix::fs::syncfs(&root);
-        root.sync_all().expect("what was accepted can be made durable");
+        rustix::fs::fsetxattr(&root, "user.braidfs.sync", b"", rustix::fs::XattrFlags::empty())
+            .expect("what was accepted can be made durable");
     }
 
     /// Kills the server, checks what it left, and mounts again.
@@ -241,7 +242,8 @@ fn unmount_when_unused(place: &Path) {
     panic!("{} stays in use", place.display());
 }
 
-fn detach(place: &Path) {
+/// Takes a mount away, in use or not, if there is one.
+pub fn detach(place: &Path) {
     if unmount(place, UnmountFlags::DETACH) == Err(rustix::io::Errno::PERM) {
         fusermount(place, "-uz");
     }

@@ -58,10 +58,11 @@ fn fdatasync_and_synchronous_writes_keep_content() {
 }
 
 #[test]
-fn a_sync_of_the_root_keeps_everything() {
+fn braidfs_sync_keeps_everything() {
     on_mount(|mount| {
         fill(mount);
-        mount.sync();
+        let output = mount.run(&["sync", "mnt"]);
+        assert!(output.status.success(), "{output:?}");
         mount.crash();
         check_filled(mount);
     });
