@@ -8,8 +8,8 @@
 //! forking) and `braidfs-store` (log, tree, space).
 //!
 //! Lock order, outermost first (a thread never takes one to the left of one it holds):
-//! commit stage lock; rename lock; delta gate; directory locks (parents by number); file I/O locks
-//! (by number); inode state; inode table shards; page cache; store.
+//! space reclaiming; rename lock; commit stage lock; delta gate; directory locks (by number); file
+//! I/O locks (by number); inode table shards; inode state; page cache; store.
 
 #![forbid(unsafe_code)]
 

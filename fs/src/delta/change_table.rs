@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use braidfs_format::{InodeNumber, Item, Key};
+use braidfs_format::{Item, Key};
 use crossbeam::queue::SegQueue;
 use crossbeam_skiplist::SkipMap;
 
@@ -17,11 +17,14 @@ use crate::inode::Inode;
 /// Bytes that an entry of a change costs in the log besides its item, roughly.
 const ENTRY_BYTES: usize = 32;
 
+/// A key, and what it holds now: an item, or nothing.
+pub type Change = (Key, Option<Item>);
+
 /// What one delta changes in the name space. Entries are keyed as in the tree.
 #[derive(Default)]
 pub struct ChangeTable {
     items: SkipMap<Key, Option<Item>>,
-    removed_inodes: SegQueue<InodeNumber>,
+    removed_inodes: SegQueue<Arc<Inode>>,
     dirty_records: SegQueue<Arc<Inode>>,
     bytes: AtomicUsize,
 }
@@ -44,27 +47,29 @@ impl ChangeTable {
         self.items.remove(key);
     }
 
-    /// The changes in `from..to`, in order.
-    pub fn range(&self, from: Key, to: Key) -> Vec<(Key, Option<Item>)> {
+    /// The changes in `from..to`, in order, at most `most` of them.
+    pub fn range(&self, from: Key, to: Key, most: usize) -> Vec<Change> {
         self.items
             .range((Bound::Included(from), Bound::Excluded(to)))
+            .take(most)
             .map(|entry| (*entry.key(), entry.value().clone()))
             .collect()
     }
 
     /// All changes, in order.
-    pub fn all(&self) -> impl Iterator<Item = (Key, Option<Item>)> + '_ {
+    pub fn all(&self) -> impl Iterator<Item = Change> + '_ {
         self.items.iter().map(|entry| (*entry.key(), entry.value().clone()))
     }
 
-    /// Records that every item of `inode` is gone.
-    pub fn remove_inode(&self, inode: InodeNumber) {
+    /// Records that every item of `inode` is gone; the queue keeps it in memory, so that nobody reads it
+    /// from the store again.
+    pub fn remove_inode(&self, inode: Arc<Inode>) {
         self.bytes.fetch_add(ENTRY_BYTES, Ordering::Relaxed);
         self.removed_inodes.push(inode);
     }
 
     /// Takes an inode whose items are gone.
-    pub fn take_removed_inode(&self) -> Option<InodeNumber> {
+    pub fn take_removed_inode(&self) -> Option<Arc<Inode>> {
         self.removed_inodes.pop()
     }
 

@@ -7,7 +7,7 @@ use braidfs_format::{DeltaNumber, Item, Key};
 use braidfs_store::{Reservation, Store};
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use super::change_table::ChangeTable;
+use super::change_table::{Change, ChangeTable};
 use crate::error::FsResult;
 
 /// The open delta, and the one closed before it.
@@ -162,17 +162,22 @@ impl View {
         Ok(store.get(key)?)
     }
 
-    /// The unpublished changes in `from..to`, the newest of each key, in order.
-    pub fn changes(&self, from: Key, to: Key) -> Vec<(Key, Option<Item>)> {
-        let mut newest = self.open.range(from, to);
-        let older = self.closed.range(from, to);
-        if older.is_empty() {
-            return newest;
-        }
-        newest.extend(older);
+    /// The unpublished changes in `from..to`, the newest of each key, in order. If there are more than
+    /// `most`, the first ones, and the key they reach to in place of `to`.
+    pub fn changes(&self, from: Key, to: Key, most: usize) -> (Vec<Change>, Key) {
+        let mut end = to;
+        let mut newest = Vec::new();
         // A stable sort keeps the open delta's change of a key before the closed one's.
+        for table in [&self.open, &self.closed] {
+            let part = table.range(from, to, most);
+            if let Some((last, _)) = part.last().filter(|_| part.len() == most) {
+                end = end.min(Key { offset: last.offset.saturating_add(1), ..*last });
+            }
+            newest.extend(part);
+        }
         newest.sort_by_key(|(key, _)| *key);
         newest.dedup_by_key(|(key, _)| *key);
-        newest
+        newest.truncate(newest.partition_point(|(key, _)| *key < end));
+        (newest, end)
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Staging {
     bytes: u64,
     pages: Vec<Frozen>,
     inodes: Vec<Arc<Inode>>,
+    removed: Vec<Arc<Inode>>,
     /// Data that did not fit beside the names.
     pub later: Vec<Later>,
 }
@@ -50,6 +51,7 @@ impl Staging {
             bytes: 0,
             pages: Vec::new(),
             inodes: Vec::new(),
+            removed: Vec::new(),
             later: Vec::new(),
         }
     }
@@ -72,7 +74,8 @@ impl Staging {
     /// Takes all changes of names, and forgets items of inodes that the same delta removed.
     pub fn take_names(&mut self, changes: &ChangeTable) {
         while let Some(inode) = changes.take_removed_inode() {
-            self.set.removed_inodes.insert(inode);
+            self.set.removed_inodes.insert(inode.number());
+            self.removed.push(inode);
         }
         let removed = &self.set.removed_inodes;
         let kept = changes.all().filter(|(key, _)| !removed.contains(&key.inode));
@@ -120,7 +123,10 @@ impl Staging {
         for inode in &self.inodes {
             inode.state().note_published();
         }
-        let inodes = self.inodes.iter().map(|inode| inode.number()).collect();
+        for inode in &self.removed {
+            inode.state().note_removal_published();
+        }
+        let inodes = self.inodes.iter().chain(&self.removed).map(|inode| inode.number()).collect();
         StagedDelta { number, pages: self.pages, inodes }
     }
 

@@ -15,14 +15,14 @@ mod filler;
 mod state;
 mod table;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use braidfs_format::{FileKind, InodeNumber, InodeRecord, Timestamp};
 use braidfs_pagecache::{Mapping, PageCache};
 use parking_lot::{Mutex, RwLock};
 
-pub(crate) use filler::Filler;
+pub(crate) use filler::{Backed, Filler};
 pub(crate) use state::{FrozenData, FrozenInode, InodeState, MAP_END};
 pub(crate) use table::{InodeTable, PinnedInode};
 
@@ -39,6 +39,7 @@ pub struct Inode {
     kernel_references: AtomicU64,
     open_handles: AtomicU64,
     pins: AtomicU64,
+    deleted: AtomicBool,
 }
 
 impl Inode {
@@ -54,6 +55,7 @@ impl Inode {
             kernel_references: AtomicU64::new(0),
             open_handles: AtomicU64::new(0),
             pins: AtomicU64::new(0),
+            deleted: AtomicBool::new(false),
         }
     }
 
@@ -106,6 +108,15 @@ impl Inode {
         let _ = self
             .open_handles
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |held| Some(held.saturating_sub(1)));
+    }
+
+    /// Notes that the inode is deleted: nobody finds it any more.
+    pub(crate) fn note_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+    }
+
+    fn is_deleted(&self) -> bool {
+        self.deleted.load(Ordering::Acquire)
     }
 
     /// Whether the kernel or an open handle refers to it.

@@ -12,7 +12,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use braidfs_format::{DeltaNumber, Extent, FileKind, InodeRecord, MapChange, Timestamp};
+use braidfs_format::{
+    BLOCK_SIZE, DeltaNumber, Extent, FileKind, InodeRecord, MapChange, Timestamp,
+};
 use braidfs_pagecache::{Frozen, Mapping};
 use braidfs_store::{RangeMap, Reservation, Store};
 
@@ -67,6 +69,8 @@ pub(crate) struct InodeState {
     staging_map: Option<Arc<RangeMap>>,
     stored: bool,
     removed: bool,
+    /// The inode is deleted, and the store does not know yet.
+    removal_pending: bool,
 }
 
 impl InodeState {
@@ -90,6 +94,7 @@ impl InodeState {
             staging_map: None,
             stored,
             removed: false,
+            removal_pending: false,
         }
     }
 
@@ -199,6 +204,12 @@ impl InodeState {
         self.record_delta = None;
         self.data_delta = None;
         self.removed = true;
+        self.removal_pending = self.stored;
+    }
+
+    /// The store knows now that the inode is deleted.
+    pub fn note_removal_published(&mut self) {
+        self.removal_pending = false;
     }
 
     /// Whether the inode is deleted.
@@ -211,7 +222,30 @@ impl InodeState {
         !self.is_dirty()
             && self.frozen.is_none()
             && !self.staging
+            && !self.removal_pending
             && (self.record.links > 0 || self.removed)
+    }
+
+    /// Whether setting the size to `size` cuts anything: content, or, if it is the size already, blocks
+    /// preallocated past it. A file that grows keeps those.
+    pub fn is_cut_by(&self, size: u64) -> bool {
+        let blocks = size.div_ceil(BLOCK_SIZE as u64);
+        let preallocated = || {
+            self.record.blocks > blocks
+                || self.unstaged_maps().any(|map| !map.lookup(blocks..MAP_END).is_empty())
+        };
+        size < self.record.size || (size == self.record.size && preallocated())
+    }
+
+    /// Blocks of preallocation that no delta has staged.
+    pub fn unstaged_blocks(&self) -> u64 {
+        let changes = self.unstaged_maps().flat_map(|map| map.lookup(0..MAP_END));
+        changes.filter_map(|change| change.extent).map(|extent| u64::from(extent.length)).sum()
+    }
+
+    fn unstaged_maps(&self) -> impl Iterator<Item = &RangeMap> {
+        let maps = [Some(&self.map), self.staging_map.as_deref()];
+        maps.into_iter().flatten().filter(|map| !map.is_empty())
     }
 
     /// Records a hole or a preallocation. Preallocated blocks that no delta took and that this

@@ -46,12 +46,12 @@ impl InodeTable {
     /// `NotFound` (ENOENT) if there is no such inode; those of reading the store.
     pub fn pin<'a>(&'a self, number: InodeNumber, store: &Store) -> FsResult<PinnedInode<'a>> {
         if let Some(inode) = self.inodes.get(&number) {
-            return Ok(self.pinned(&inode));
+            return self.pinned_alive(&inode);
         }
         // The shard stays locked while the store is read: nobody else may load the same inode and
         // change it in between.
         match self.inodes.entry(number) {
-            Entry::Occupied(entry) => Ok(self.pinned(entry.get())),
+            Entry::Occupied(entry) => self.pinned_alive(entry.get()),
             Entry::Vacant(entry) => {
                 let inode = Arc::new(load(number, store)?);
                 Ok(self.pinned(entry.insert(inode).value()))
@@ -77,6 +77,10 @@ impl InodeTable {
         self.inodes.len()
     }
 
+    fn pinned_alive(&self, inode: &Arc<Inode>) -> FsResult<PinnedInode<'_>> {
+        if inode.is_deleted() { Err(not_found(inode.number())) } else { Ok(self.pinned(inode)) }
+    }
+
     /// Pins under the shard's lock, so that eviction sees it.
     fn pinned(&self, inode: &Arc<Inode>) -> PinnedInode<'_> {
         inode.pins.fetch_add(1, Ordering::AcqRel);
@@ -87,8 +91,12 @@ impl InodeTable {
 fn load(number: InodeNumber, store: &Store) -> FsResult<Inode> {
     match store.get(&Key::inode(number))? {
         Some(Item::Inode(record)) => Ok(Inode::new(number, record, true)),
-        _ => Err(FsError::new(FsErrorKind::NotFound, "there is no such inode").on(number)),
+        _ => Err(not_found(number)),
     }
+}
+
+fn not_found(number: InodeNumber) -> FsError {
+    FsError::new(FsErrorKind::NotFound, "there is no such inode").on(number)
 }
 
 impl PinnedInode<'_> {

@@ -10,6 +10,8 @@ use crate::types::{Attributes, SetAttributes, SetTime};
 
 const SETUID: u32 = 0o4000;
 const SETGID: u32 = 0o2000;
+/// What a write by another user than the owner may have to clear.
+pub(super) const SUID_SGID: u32 = SETUID | SETGID;
 const GROUP_EXECUTE: u32 = 0o0010;
 const PERMISSIONS: u32 = 0o7777;
 /// An access time older than this is updated even if it is newer than the modification.
@@ -94,7 +96,7 @@ impl Volume {
             gid: record.gid,
             device: record.device,
             size: record.size,
-            blocks_512: blocks(record, unstaged).saturating_mul(UNITS_512),
+            blocks_512: blocks(record, unstaged, state.unstaged_blocks()).saturating_mul(UNITS_512),
             accessed: record.accessed,
             modified: record.modified,
             changed: record.changed,
@@ -131,9 +133,10 @@ impl Volume {
 
 /// Blocks that a file holds, with what its unstaged pages will need; never more than its size does
 /// unless it has blocks beyond its end.
-fn blocks(record: &InodeRecord, unstaged: u64) -> u64 {
+fn blocks(record: &InodeRecord, unstaged: u64, preallocated: u64) -> u64 {
     let by_size = record.size.div_ceil(braidfs_format::BLOCK_SIZE as u64);
-    (record.blocks + unstaged).min(by_size.max(record.blocks))
+    let mapped = record.blocks.saturating_add(preallocated);
+    mapped.saturating_add(unstaged).min(by_size.max(mapped))
 }
 
 fn apply(record: &mut InodeRecord, wanted: &SetAttributes) {
@@ -155,8 +158,12 @@ fn apply(record: &mut InodeRecord, wanted: &SetAttributes) {
     record.changed = wanted.changed.unwrap_or(time);
 }
 
-/// Clears setuid, and setgid where it means more than mandatory locking.
+/// Clears setuid, and setgid where it means more than mandatory locking. On a directory they mean
+/// something else, and stay.
 pub(super) fn clear_suid_sgid(record: &mut InodeRecord) {
+    if record.kind() == FileKind::Directory {
+        return;
+    }
     record.mode &= !SETUID;
     if record.mode & GROUP_EXECUTE != 0 {
         record.mode &= !SETGID;

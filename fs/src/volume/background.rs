@@ -91,7 +91,18 @@ impl Volume {
 
     fn unify_in_background(&self) {
         if let Err(error) = self.store.unify() {
-            tracing::error!("unify failed, the volume is read-only now: {error}");
+            tracing::error!("unify failed: {error}");
+        }
+    }
+
+    /// Has the log folded on the background thread, if it is time: whoever fills it up would have to do
+    /// it otherwise.
+    pub(super) fn unify_ahead(&self) {
+        if !self.options.background || !self.store.needs_unify() {
+            return;
+        }
+        if let Some(background) = &*self.background.lock() {
+            background.wake();
         }
     }
 }
@@ -99,13 +110,12 @@ impl Volume {
 fn run(volume: &Weak<Volume>, signal: &(Mutex<Signal>, Condvar), interval: Duration) {
     let mut last_commit = Instant::now();
     let mut idle_since = Instant::now();
-    while wait(signal, interval) {
+    while wait(signal, interval.saturating_sub(last_commit.elapsed())) {
         let Some(volume) = volume.upgrade() else { return };
         if volume.committer.failure().is_some() {
             return;
         }
-        let pressed = volume.cache.needs_writeback() || volume.store.needs_unify();
-        if pressed || last_commit.elapsed() >= interval {
+        if volume.cache.needs_writeback() || last_commit.elapsed() >= interval {
             let before = volume.store.durable_through();
             volume.work();
             last_commit = Instant::now();
@@ -114,11 +124,13 @@ fn run(volume: &Weak<Volume>, signal: &(Mutex<Signal>, Condvar), interval: Durat
             } else if idle_since.elapsed() >= IDLE_UNIFY && volume.store.has_log() {
                 volume.unify_in_background();
             }
+        } else if volume.store.needs_unify() {
+            volume.unify_in_background();
         }
     }
 }
 
-/// Waits for work or for the interval; false when the thread is to end.
+/// Waits for work, `interval` at most; false when the thread is to end.
 fn wait((lock, condition): &(Mutex<Signal>, Condvar), interval: Duration) -> bool {
     let mut signal = lock.lock();
     if !signal.work && !signal.stop {

@@ -6,7 +6,7 @@ use braidfs_format::item::MAX_LINKS;
 use braidfs_format::{Extent, ExtentContent, FileKind, InodeNumber, InodeRecord, MapChange};
 
 use super::Volume;
-use super::names::{check_name, lock_entries, require_alive};
+use super::names::{NewEntry, check_name, lock_entries, require_alive};
 use crate::delta::ChangeGuard;
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{Inode, PinnedInode, now};
@@ -124,7 +124,7 @@ impl Volume {
         self.require_free_name(&guard.view(), &parent, name)?;
         let record = new.record(&parent, credentials)?;
         let number = self.inodes.allocate_number();
-        self.add_entry(&guard, &parent, name, number, new.kind)?;
+        self.add_entry(&guard, &parent, name, &NewEntry { inode: number, kind: new.kind })?;
         guard.charge(space);
         if new.kind == FileKind::Directory {
             self.change_record(&guard, &parent, |record| record.links += 1);
@@ -176,7 +176,8 @@ impl Volume {
             }
             _ => {}
         }
-        self.add_entry(&guard, &parent, new_name, inode.number(), inode.kind())?;
+        let entry = NewEntry { inode: inode.number(), kind: inode.kind() };
+        self.add_entry(&guard, &parent, new_name, &entry)?;
         guard.charge(space);
         self.change_record(&guard, &inode, |record| {
             record.links += 1;

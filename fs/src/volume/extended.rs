@@ -117,7 +117,7 @@ impl Volume {
                 _ => break,
             }
         }
-        for (key, change) in view.changes(Key::xattr(inode, 0), end) {
+        for (key, change) in view.changes(Key::xattr(inode, 0), end, usize::MAX).0 {
             match change {
                 Some(Item::Xattr(bucket)) => drop(buckets.insert(key, bucket)),
                 _ => drop(buckets.remove(&key)),

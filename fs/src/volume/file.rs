@@ -4,10 +4,10 @@ use braidfs_format::{BLOCK_SIZE, InodeNumber, MapChange};
 use braidfs_store::Reservation;
 
 use super::Volume;
-use super::attributes::clear_suid_sgid;
+use super::attributes::{SUID_SGID, clear_suid_sgid};
 use crate::delta::{ChangeGuard, Done, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
-use crate::inode::{MAP_END, PinnedInode, now};
+use crate::inode::{InodeState, MAP_END, PinnedInode, now};
 
 /// The largest file: what a signed 64-bit offset reaches.
 pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
@@ -87,6 +87,9 @@ impl Volume {
         self.prepare_data(&guard, inode);
         let mapping = inode.mapping(&self.cache);
         let written = mapping.write(offset, data, &self.filler(inode));
+        if written.is_err() {
+            self.drop_past_end(inode, end);
+        }
         // Even a write that failed half-way may have left dirty pages.
         self.change_data(&guard, inode, |state| {
             state.reservation.join(reservation);
@@ -97,10 +100,23 @@ impl Volume {
                 state.record.changed = state.record.modified;
             }
         });
-        if drop_suid {
+        if drop_suid && inode.state().record.mode & SUID_SGID != 0 {
             self.change_record(&guard, inode, clear_suid_sgid);
         }
         written
+    }
+
+    /// Takes back what a write up to `end` left past the end of the file before it failed: it must not
+    /// show when the file grows later.
+    fn drop_past_end(&self, inode: &PinnedInode<'_>, end: u64) {
+        let size = inode.state().record.size;
+        if end <= size {
+            return;
+        }
+        let mapping = inode.mapping(&self.cache);
+        if let Err(error) = mapping.truncate(size, &self.filler(inode)) {
+            tracing::warn!("what a failed write left could not be dropped: {error}");
+        }
     }
 
     /// Cuts the file to `size`, or extends it by a hole.
@@ -115,26 +131,27 @@ impl Volume {
 
     fn set_size(&self, inode: &PinnedInode<'_>, size: u64) -> FsResult<()> {
         self.make_room();
-        let reservation = self.reserve_to_cut(inode, size)?;
-        let guard = self.enter_change()?;
-        let _io = inode.io.write();
-        self.prepare_data(&guard, inode);
-        let old_size = inode.state().record.size;
-        if size < old_size {
-            self.cut_pages(&guard, inode, size, reservation)?;
+        let mut space = Reservation::default();
+        loop {
+            let guard = self.enter_change()?;
+            let io = inode.io.write();
+            let needed = blocks_to_cut(&inode.state(), size);
+            if space.blocks() < needed {
+                drop((io, guard));
+                space = self.reserve(needed)?;
+                continue;
+            }
+            self.prepare_data(&guard, inode);
+            if inode.state().is_cut_by(size) {
+                self.cut_pages(&guard, inode, size, space)?;
+            }
+            self.change_data(&guard, inode, |state| {
+                state.record.size = size;
+                state.record.modified = now();
+                state.record.changed = state.record.modified;
+            });
+            return Ok(());
         }
-        self.change_data(&guard, inode, |state| {
-            state.record.size = size;
-            state.record.modified = now();
-            state.record.changed = state.record.modified;
-        });
-        Ok(())
-    }
-
-    /// The last page of a cut file changes, unless the cut is at a page's edge.
-    fn reserve_to_cut(&self, inode: &PinnedInode<'_>, size: u64) -> FsResult<Reservation> {
-        let changes_page = !size.is_multiple_of(BLOCK_BYTES) && size < inode.state().record.size;
-        if changes_page { self.reserve(1) } else { Ok(Reservation::default()) }
     }
 
     fn cut_pages(
@@ -145,12 +162,16 @@ impl Volume {
         reservation: Reservation,
     ) -> FsResult<()> {
         let mapping = inode.mapping(&self.cache);
-        let cut = mapping.truncate(size, &self.filler(inode));
+        let start = size.div_ceil(BLOCK_BYTES);
+        // Zeroing the rest of the last page may fail; dropping whole pages reads nothing.
+        let filler = self.filler(inode);
+        let cut = mapping
+            .punch(size..start.saturating_mul(BLOCK_BYTES), &filler)
+            .and_then(|()| mapping.truncate(start.saturating_mul(BLOCK_BYTES), &filler));
         self.change_data(guard, inode, |state| {
             state.reservation.join(reservation);
             state.reservation.trim_to(mapping.dirty_pages());
             if cut.is_ok() {
-                let start = size.div_ceil(BLOCK_BYTES);
                 let hole = MapChange { start, length: MAP_END - start, extent: None };
                 state.change_map(hole, &self.store);
             }
@@ -169,9 +190,11 @@ impl Volume {
         }
         let synced = || {
             let pinned = self.pin(inode)?;
-            self.committer.commit(Scope::File(pinned.share()))
+            self.committer.commit(Scope::File(pinned.share()))?;
+            self.unify_ahead();
+            Ok(())
         };
-        synced().map_err(|error| error.during("fsync").on(inode))
+        synced().map_err(|error: FsError| error.during("fsync").on(inode))
     }
 
     /// As [`Volume::fsync`], but joins a commit that another thread leads without waiting for it:
@@ -186,6 +209,7 @@ impl Volume {
                     done(outcome.map_err(|error| error.during("fsync").on(inode)));
                 };
                 self.committer.commit_then(Scope::File(pinned.share()), Box::new(done));
+                self.unify_ahead();
             }
             Err(error) => done(Err(error.during("fsync"))),
         }
@@ -213,6 +237,11 @@ impl Volume {
             None => Ok(()),
         }
     }
+}
+
+/// The last page of a cut file changes, unless the cut is at a page's edge.
+fn blocks_to_cut(state: &InodeState, size: u64) -> u64 {
+    u64::from(!size.is_multiple_of(BLOCK_BYTES) && size < state.record.size)
 }
 
 /// The end of a range, if a file can reach there.

@@ -56,7 +56,7 @@ pub struct Volume {
     inodes: Arc<InodeTable>,
     committer: Arc<Committer>,
     background: Mutex<Option<Background>>,
-    /// Held by renames that move directories, so that no two of them make a loop.
+    /// Held by renames from one directory to another, so that no two of them make a loop.
     rename: Mutex<()>,
     /// Held by whoever makes room on a full volume.
     reclaiming: Mutex<()>,

@@ -104,16 +104,11 @@ impl Volume {
         guard: &ChangeGuard<'_>,
         directory: &PinnedInode<'_>,
         name: &[u8],
-        inode: InodeNumber,
-        kind: FileKind,
+        inode: &NewEntry,
     ) -> FsResult<()> {
-        let (key, mut bucket) = self.bucket(&guard.view(), directory.number(), name)?;
-        let slot = (0..BUCKET_SLOTS)
-            .find(|slot| bucket.entries.iter().all(|entry| entry.slot != *slot))
-            .ok_or_else(|| FsError::new(FsErrorKind::NoSpace, "too many names of one hash"))?;
-        bucket.entries.push(DirentEntry { slot, kind, inode, name: name.into() });
-        bucket.entries.sort_by_key(|entry| entry.slot);
-        guard.changes().set(key, Some(Item::Dirent(bucket)));
+        let mut edit = self.edit_entries(&guard.view(), directory, name)?;
+        edit.point(name, inode)?;
+        self.apply_edit(guard, edit);
         self.count_entries(guard, directory, 1);
         Ok(())
     }
@@ -125,38 +120,79 @@ impl Volume {
         directory: &PinnedInode<'_>,
         name: &[u8],
     ) -> FsResult<()> {
-        let (key, mut bucket) = self.bucket(&guard.view(), directory.number(), name)?;
-        bucket.entries.retain(|entry| *entry.name != *name);
-        let item = (!bucket.entries.is_empty()).then_some(Item::Dirent(bucket));
-        guard.changes().set(key, item);
+        let mut edit = self.edit_entries(&guard.view(), directory, name)?;
+        edit.remove(name);
+        self.apply_edit(guard, edit);
         self.count_entries(guard, directory, -1);
         Ok(())
     }
 
-    /// Points an entry that is there to another inode.
-    pub(super) fn repoint_entry(
+    /// The entries that share the hash of `name`, to be changed and then applied.
+    pub(super) fn edit_entries(
+        &self,
+        view: &View,
+        directory: &Inode,
+        name: &[u8],
+    ) -> FsResult<EntryEdit> {
+        let (key, bucket) = self.bucket(view, directory.number(), name)?;
+        Ok(EntryEdit { key, bucket })
+    }
+
+    /// Puts changed entries into the open delta.
+    pub(super) fn apply_edit(&self, guard: &ChangeGuard<'_>, edit: EntryEdit) {
+        let EntryEdit { key, bucket } = edit;
+        let item = (!bucket.entries.is_empty()).then_some(Item::Dirent(bucket));
+        guard.changes().set(key, item);
+    }
+
+    /// Counts the entries of a directory after a change of them, and notes the time.
+    pub(super) fn count_entries(
         &self,
         guard: &ChangeGuard<'_>,
         directory: &PinnedInode<'_>,
-        name: &[u8],
-        inode: InodeNumber,
-        kind: FileKind,
-    ) -> FsResult<()> {
-        let (key, mut bucket) = self.bucket(&guard.view(), directory.number(), name)?;
-        for entry in bucket.entries.iter_mut().filter(|entry| *entry.name == *name) {
-            (entry.inode, entry.kind) = (inode, kind);
-        }
-        guard.changes().set(key, Some(Item::Dirent(bucket)));
-        self.count_entries(guard, directory, 0);
-        Ok(())
-    }
-
-    fn count_entries(&self, guard: &ChangeGuard<'_>, directory: &PinnedInode<'_>, change: i64) {
+        change: i64,
+    ) {
         self.change_record(guard, directory, |record| {
             record.size = record.size.saturating_add_signed(change);
             record.modified = now();
             record.changed = record.modified;
         });
+    }
+}
+
+/// What an entry points to.
+pub(super) struct NewEntry {
+    pub inode: InodeNumber,
+    pub kind: FileKind,
+}
+
+/// The entries of one hash in a directory while they are changed.
+pub(super) struct EntryEdit {
+    pub key: Key,
+    bucket: DirentBucket,
+}
+
+impl EntryEdit {
+    /// Points the entry `name` to an inode; adds it if it is not there.
+    pub fn point(&mut self, name: &[u8], to: &NewEntry) -> FsResult<()> {
+        let NewEntry { inode, kind } = *to;
+        let entries = &mut self.bucket.entries;
+        if let Some(entry) = entries.iter_mut().find(|entry| *entry.name == *name) {
+            (entry.inode, entry.kind) = (inode, kind);
+            return Ok(());
+        }
+        let slot =
+            (0..BUCKET_SLOTS)
+                .find(|slot| entries.iter().all(|entry| entry.slot != *slot))
+                .ok_or_else(|| FsError::new(FsErrorKind::NoSpace, "too many names of one hash"))?;
+        entries.push(DirentEntry { slot, kind, inode, name: name.into() });
+        entries.sort_by_key(|entry| entry.slot);
+        Ok(())
+    }
+
+    /// Takes the entry `name` out.
+    pub fn remove(&mut self, name: &[u8]) {
+        self.bucket.entries.retain(|entry| *entry.name != *name);
     }
 }
 

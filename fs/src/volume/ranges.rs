@@ -272,7 +272,9 @@ impl Volume {
         to_offset: u64,
         length: u64,
     ) -> FsResult<u64> {
-        let length = length.min(self.getattr(from)?.size.saturating_sub(from_offset));
+        let size =
+            self.pin_regular(from).map_err(|error| error.during("copy"))?.state().record.size;
+        let length = length.min(size.saturating_sub(from_offset));
         let overlap = from_offset.abs_diff(to_offset) < length;
         if from == to && overlap {
             let detail = "the ranges overlap";

@@ -14,8 +14,11 @@ use crate::types::{Attributes, DirectoryEntry};
 const DOT_COOKIE: u64 = 1;
 const DOT_DOT_COOKIE: u64 = 2;
 const SLOT_BITS: u32 = 7;
-/// Buckets that one look at the store brings.
+/// Buckets that one look at the store, or at unpublished changes, brings.
 const BATCH: usize = 256;
+
+/// The entries whose names have one hash, behind that hash.
+type HashedBucket = (u64, DirentBucket);
 
 impl Volume {
     /// Shows the entries behind `after_cookie` (0: from the start, "." and ".." first) to `visit`
@@ -106,7 +109,7 @@ impl Volume {
         view: &View,
         from: Key,
         end: Key,
-    ) -> FsResult<(Vec<(u64, DirentBucket)>, Option<Key>)> {
+    ) -> FsResult<(Vec<HashedBucket>, Option<Key>)> {
         let stored = self.store.range(from, end, BATCH)?;
         let reached = match stored.last() {
             Some((last, _)) if stored.len() == BATCH => {
@@ -114,9 +117,10 @@ impl Volume {
             }
             _ => end,
         };
-        let mut buckets = stored.into_iter().peekable();
+        let (changes, reached) = view.changes(from, reached, BATCH);
+        let mut buckets = stored.into_iter().take_while(|(key, _)| *key < reached).peekable();
         let mut merged = Vec::new();
-        for (key, change) in view.changes(from, reached) {
+        for (key, change) in changes {
             while let Some((stored_key, item)) = buckets.next_if(|(stored, _)| *stored < key) {
                 push_bucket(&mut merged, stored_key, Some(item));
             }
@@ -130,7 +134,7 @@ impl Volume {
     }
 }
 
-fn push_bucket(merged: &mut Vec<(u64, DirentBucket)>, key: Key, item: Option<Item>) {
+fn push_bucket(merged: &mut Vec<HashedBucket>, key: Key, item: Option<Item>) {
     if let Some(Item::Dirent(bucket)) = item {
         merged.push((key.offset, bucket));
     }

@@ -118,11 +118,12 @@ impl Volume {
             None => {}
         }
         if state.is_stored() {
-            guard.changes().remove_inode(number);
+            guard.changes().remove_inode(inode.share());
         } else {
             self.forget_items(guard, number);
         }
         state.remove(&self.store);
+        inode.note_deleted();
         if !state.is_frozen() {
             self.committer.note_clean_data(number);
         }
@@ -136,7 +137,7 @@ impl Volume {
     /// Drops the items of an inode that lived in the open delta only.
     fn forget_items(&self, guard: &ChangeGuard<'_>, inode: InodeNumber) {
         let after = Key { inode: inode + 1, ..Key::MIN };
-        for (key, _) in guard.changes().range(Key::inode(inode), after) {
+        for (key, _) in guard.changes().range(Key::inode(inode), after, usize::MAX) {
             guard.changes().forget(&key);
         }
     }

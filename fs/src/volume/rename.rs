@@ -3,7 +3,7 @@
 use braidfs_format::{FileKind, InodeNumber, item::MAX_LINKS, item::MAX_TREE_INLINE_BYTES};
 
 use super::Volume;
-use super::names::{check_name, lock_entries, require_alive};
+use super::names::{NewEntry, check_name, lock_entries, require_alive};
 use super::remove::require_empty;
 use crate::ROOT_INODE;
 use crate::delta::ChangeGuard;
@@ -35,7 +35,7 @@ impl Volume {
         let renamed = || {
             check_name(name)?;
             check_name(new_name)?;
-            let _one_at_a_time = self.rename.lock();
+            let _one_at_a_time = (parent != new_parent).then(|| self.rename.lock());
             let guard = self.enter_change()?;
             let directory = self.pin_directory(parent)?;
             let new_directory = self.pin_directory(new_parent)?;
@@ -102,29 +102,52 @@ impl Volume {
         target: Option<&PinnedInode<'_>>,
     ) -> FsResult<()> {
         require_alive(to.directory)?;
-        self.check_no_loop(source, to.directory)?;
+        let moves = from.directory.number() != to.directory.number();
+        if moves {
+            self.check_no_loop(source, to.directory)?;
+        }
         if let Some(target) = target {
             check_replaceable(source, target)?;
         }
-        let moves_directory =
-            source.is_directory() && from.directory.number() != to.directory.number();
-        if moves_directory && target.is_none() {
+        if moves && source.is_directory() && target.is_none() {
             require_room_for_directory(to.directory)?;
         }
-        self.remove_entry(guard, from.directory, from.name)?;
-        match target {
-            Some(target) => {
-                self.repoint_entry(guard, to.directory, to.name, source.number(), source.kind())?;
-                self.drop_link(guard, Some(to.directory), target);
-                self.stage_data_with_rename(guard, source);
-            }
-            None => self.add_entry(guard, to.directory, to.name, source.number(), source.kind())?,
+        self.change_entries(guard, (from, None), (to, source))?;
+        self.count_entries(guard, from.directory, -1);
+        self.count_entries(guard, to.directory, i64::from(target.is_none()));
+        if let Some(target) = target {
+            self.drop_link(guard, Some(to.directory), target);
+            self.stage_data_with_rename(guard, source);
         }
         if source.is_directory() {
             self.change_parent_links(guard, from.directory, -1);
             self.change_parent_links(guard, to.directory, 1);
         }
         self.settle_in(guard, source, to.directory);
+        Ok(())
+    }
+
+    /// Points two names to other inodes, or the first one to nothing: both or, after an error, none.
+    fn change_entries(
+        &self,
+        guard: &ChangeGuard<'_>,
+        (from, replacement): (&Place<'_>, Option<&PinnedInode<'_>>),
+        (to, moved): (&Place<'_>, &PinnedInode<'_>),
+    ) -> FsResult<()> {
+        let view = guard.view();
+        let mut first = self.edit_entries(&view, from.directory, from.name)?;
+        match replacement {
+            Some(inode) => first.point(from.name, &entry_of(inode))?,
+            None => first.remove(from.name),
+        }
+        let mut second = self.edit_entries(&view, to.directory, to.name)?;
+        if first.key == second.key {
+            first.point(to.name, &entry_of(moved))?;
+        } else {
+            second.point(to.name, &entry_of(moved))?;
+            self.apply_edit(guard, second);
+        }
+        self.apply_edit(guard, first);
         Ok(())
     }
 
@@ -136,13 +159,17 @@ impl Volume {
         to: &Place<'_>,
         target: &PinnedInode<'_>,
     ) -> FsResult<()> {
-        self.check_no_loop(source, to.directory)?;
-        self.check_no_loop(target, from.directory)?;
-        self.repoint_entry(guard, from.directory, from.name, target.number(), target.kind())?;
-        self.repoint_entry(guard, to.directory, to.name, source.number(), source.kind())?;
+        let moves = from.directory.number() != to.directory.number();
+        if moves {
+            self.check_no_loop(source, to.directory)?;
+            self.check_no_loop(target, from.directory)?;
+        }
+        self.change_entries(guard, (from, Some(target)), (to, source))?;
+        self.count_entries(guard, from.directory, 0);
+        self.count_entries(guard, to.directory, 0);
         let leaves = |inode: &PinnedInode<'_>| i64::from(inode.is_directory());
         let gained = leaves(source) - leaves(target);
-        if from.directory.number() != to.directory.number() && gained != 0 {
+        if moves && gained != 0 {
             self.change_parent_links(guard, from.directory, -gained);
             self.change_parent_links(guard, to.directory, gained);
         }
@@ -205,6 +232,10 @@ impl Volume {
         }
         Ok(())
     }
+}
+
+fn entry_of(inode: &Inode) -> NewEntry {
+    NewEntry { inode: inode.number(), kind: inode.kind() }
 }
 
 /// Bytes of log that the content of a replaced file may take: short pages go there whole.
