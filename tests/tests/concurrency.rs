@@ -106,7 +106,7 @@ fn change_a_file(volume: &Volume, inode: u64, seed: u64, rounds: u64) -> Vec<u8>
                 assert!(found[..count] == *expected, "round {round}: read something else");
             }
             _ => {
-                let data = Data { length: length as u64, seed: seed << 32 | round }.bytes();
+                let data = Data { length: length as u64, seed: (seed << 32) + round }.bytes();
                 volume.write(inode, offset as u64, &data, false).expect("write");
                 if shadow.len() < offset + length {
                     shadow.resize(offset + length, 0);

@@ -174,7 +174,7 @@ impl<'a> Explorer<'a> {
     }
 
     fn check(&mut self, image: MemoryDevice, acknowledged: u64) -> Result<(), String> {
-        let every = |every: usize, images: usize| every > 0 && images % every == 0;
+        let every = |every: usize, images: usize| every > 0 && images.is_multiple_of(every);
         let device = Arc::new(image);
         if every(self.effort.nested_every, self.tally.images) {
             let cut = explore_recovery(&device, &self.run.options, self.effort.sampled_subsets);

@@ -15,7 +15,7 @@ fn work(directory: &Path, seed: u64) -> Vec<(String, Vec<u8>)> {
     let mut left = Vec::new();
     for number in 0..150 {
         let path = directory.join(format!("{number}"));
-        let mut content = bytes((number * 331 % 40_000) as usize, seed << 16 | number + 1);
+        let mut content = bytes((number * 331 % 40_000) as usize, (seed << 16) + number + 1);
         fs::write(&path, &content).unwrap();
         if number % 4 == 1 {
             let file = OpenOptions::new().write(true).open(&path).unwrap();
