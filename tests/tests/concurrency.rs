@@ -11,7 +11,9 @@ use braidfs::{
     Credentials, FallocateMode, FsErrorKind, MountOptions, ROOT_INODE, RenameMode, SetAttributes,
     Volume,
 };
-use braidfs_block::{BlockDevice, Event, MemoryDevice, RecordingDevice};
+use braidfs_block::{
+    BlockDevice, BlockOperation, Event, Fault, FaultyDevice, MemoryDevice, RecordingDevice,
+};
 use braidfs_pagecache::WritebackPolicy;
 use braidfs_tests::check::assert_clean;
 use braidfs_tests::crash::recover;
@@ -340,4 +342,55 @@ fn power_losses_under_load() {
 #[test]
 fn what_concurrent_writers_fsynced_survives_power_losses() {
     watched(power_losses_under_load);
+}
+
+/// Appends records until the volume refuses; returns how many it has acknowledged.
+fn append_until_refused(volume: &Volume, inode: u64) -> u64 {
+    for record in 0.. {
+        let data = Data { length: RECORD_BYTES, seed: record + 1 }.bytes();
+        let written = volume.write(inode, record * RECORD_BYTES, &data, false);
+        if written.and_then(|_| volume.fsync(inode, false)).is_err() {
+            assert!(volume.fsync(inode, false).is_err(), "an fsync after a failed one works");
+            assert!(volume.write(inode, 0, b"x", false).is_err(), "a write after a failed fsync");
+            assert!(volume.read(inode, 0, &mut [0; 10]).is_ok(), "a read after a failed fsync");
+            return record;
+        }
+    }
+    unreachable!("the disk fails some time")
+}
+
+fn a_disk_that_fails(operation: BlockOperation, after: u64) {
+    let memory = Arc::new(MemoryDevice::new(VOLUME_BYTES));
+    format(&memory, LOG_BLOCKS);
+    let device = Arc::new(FaultyDevice::new(memory.clone()));
+    let volume = mount(device.clone());
+    let files = APPENDERS.map(|name| create(&volume, ROOT_INODE, name));
+    device.inject(Fault::nth(operation, after));
+    let acknowledged: Vec<u64> = std::thread::scope(|scope| {
+        let writers = files.map(|inode| {
+            let volume = &volume;
+            scope.spawn(move || append_until_refused(volume, inode))
+        });
+        writers.into_iter().map(|writer| writer.join().expect("a writer")).collect()
+    });
+    assert!(volume.syncfs().is_err());
+    assert!(volume.unmount().is_err());
+    drop(volume);
+    assert_clean(&memory);
+    let volume = mount(memory);
+    for (name, acknowledged) in APPENDERS.iter().zip(acknowledged) {
+        let found = records(&volume, name);
+        assert!(found >= acknowledged, "{name}: {found} of {acknowledged} records");
+    }
+    volume.unmount().expect("unmount");
+}
+
+#[test]
+fn writers_are_all_told_when_the_disk_fails() {
+    watched(|| {
+        for after in [1, 2, 5, 17, 40] {
+            a_disk_that_fails(BlockOperation::Write, after);
+            a_disk_that_fails(BlockOperation::Flush, after);
+        }
+    });
 }

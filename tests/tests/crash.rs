@@ -7,7 +7,7 @@
 use braidfs_block::Event;
 use braidfs_tests::crash::bounded::{explore_pairs, operations, run};
 use braidfs_tests::crash::{Effort, Recorder, Run, Setup, explore};
-use braidfs_tests::steps::{Data, Step};
+use braidfs_tests::steps::{Data, Step, Steps};
 
 /// Random runs, if the environment does not say otherwise.
 const RUNS: u64 = 24;
@@ -302,4 +302,38 @@ fn freed_blocks_are_not_used_again_too_early() {
     let steps = [create("file")].into_iter().chain((0..12).flat_map(round));
     let effort = Effort { split_writes: true, damaged: 3, ..Effort::small() };
     scenario_on("overwritten again and again", &Setup::default(), &effort, steps);
+}
+
+/// Freed blocks are used again at once, and every other commit folds the log to find some.
+#[test]
+fn a_volume_that_is_nearly_full_survives_power_losses() {
+    let mut images = 0;
+    for seed in 0..4 {
+        let mut recorder = Recorder::new(&format!("nearly full, seed {seed}"), &Setup::default());
+        fill_up(&mut recorder, 40);
+        let mut steps = Steps::new(seed, false);
+        for _ in 0..120 {
+            let step = steps.next(&recorder.world.model);
+            // These may stop half-way, and say how far they came.
+            if !matches!(step, Step::Copy { .. } | Step::Zero { .. }) {
+                recorder.apply_when_nearly_full(&step);
+            }
+        }
+        let run = recorder.finish();
+        let tally = explore(&run, &Effort::small());
+        tally.assert_sound(&run);
+        images += tally.images;
+    }
+    assert!(images > 300, "{images} images");
+}
+
+/// Takes all but about so many blocks, by a file without a name and without anything to read.
+fn fill_up(recorder: &mut Recorder, blocks: u64) {
+    recorder.apply(&create("ballast"));
+    let available = recorder.world.volume.statfs().blocks_available;
+    let length = (available - blocks) * 4096;
+    recorder.apply(&Step::Allocate { path: path("ballast"), offset: 0, length });
+    recorder.apply(&Step::Hold { holder: 9, path: path("ballast") });
+    recorder.apply(&Step::Unlink { path: path("ballast") });
+    recorder.apply(&Step::Sync);
 }

@@ -126,6 +126,32 @@ impl Recorder {
         }
     }
 
+    /// As [`Self::apply`] on a volume that is nearly full: the step may find no space, and the volume may make everything
+    /// durable to find some.
+    ///
+    /// # Panics
+    /// If volume and model disagree otherwise.
+    pub fn apply_when_nearly_full(&mut self, step: &Step) {
+        self.trace.push(step.clone());
+        let (before, deltas) = (self.world.model.clone(), self.deltas());
+        let is_refused = self.world.apply_unless_full(step);
+        if !step.is_commit() && self.deltas() > deltas {
+            // The search for space comes before the change.
+            let after = std::mem::replace(&mut self.world.model, before);
+            self.world.model.stage_everything();
+            self.note_deltas();
+            match is_refused {
+                true => {}
+                false => self.world.repeat_on_model(step, &after),
+            }
+            self.device.mark(ACKNOWLEDGED, self.deltas());
+        }
+        self.note_deltas();
+        if step.is_commit() && !is_refused {
+            self.device.mark(ACKNOWLEDGED, self.deltas());
+        }
+    }
+
     /// Applies steps in order.
     pub fn apply_all(&mut self, steps: impl IntoIterator<Item = Step>) {
         steps.into_iter().for_each(|step| self.apply(&step));

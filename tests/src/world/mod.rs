@@ -115,6 +115,16 @@ impl World {
         false
     }
 
+    /// Applies a step again to a model that was set back and has other things staged now; what readers see must come
+    /// out as `after`.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub(crate) fn repeat_on_model(&mut self, step: &Step, after: &Model) {
+        let _ = self.apply_to_model(step);
+        assert!(self.model.live_tree() == after.live_tree(), "the model is not repeatable");
+    }
+
     /// Keeps everything that has a name in memory from now on, as a kernel's cache does.
     pub fn cache_everything(&mut self) {
         self.cached = Some(BTreeSet::new());
