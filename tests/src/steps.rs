@@ -10,13 +10,11 @@ use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
 use crate::model::Model;
 
-/// Names are few, so that operations meet.
+/// Names where there are few of them.
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "e", "long-name-that-goes-on"];
 const XATTRS: [&str; 3] = ["user.one", "user.two", "trusted.three"];
 /// Files that can be held at once.
 const HOLDERS: u8 = 3;
-/// Files stay near this, so that comparing is cheap.
-const MAX_BYTES: u64 = 160 * 1024;
 
 /// Bytes to write, by how they are made: short to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,16 +107,49 @@ impl Step {
     }
 }
 
+/// How large a world the steps make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Few names and short files, so that operations meet.
+    Small,
+    /// Hundreds of names, so that there is more than one node of everything.
+    Wide,
+    /// Files of megabytes, so that extents are cut and joined.
+    Large,
+}
+
+impl Scale {
+    fn names(self) -> u64 {
+        if self == Scale::Wide { 400 } else { NAMES.len() as u64 }
+    }
+
+    /// Files stay near this.
+    fn file_bytes(self) -> u64 {
+        if self == Scale::Large { 24 << 20 } else { 160 << 10 }
+    }
+
+    /// The longest writes and holes.
+    fn write_bytes(self) -> u64 {
+        if self == Scale::Large { 3 << 20 } else { 20_000 }
+    }
+}
+
 /// A source of steps.
 pub struct Steps {
     random: Xoshiro256PlusPlus,
     remounts: bool,
+    scale: Scale,
 }
 
 impl Steps {
     /// The steps of `seed`; `remounts` says whether [`Step::Remount`] may come.
     pub fn new(seed: u64, remounts: bool) -> Self {
-        Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), remounts }
+        Self::scaled(seed, remounts, Scale::Small)
+    }
+
+    /// The steps of `seed` in a world of some scale.
+    pub fn scaled(seed: u64, remounts: bool, scale: Scale) -> Self {
+        Self { random: Xoshiro256PlusPlus::seed_from_u64(seed), remounts, scale }
     }
 
     /// The next step; most of the time about something that is there.
@@ -141,8 +172,11 @@ impl Steps {
         (0..depth).map(|_| format!("/{}", self.name())).collect()
     }
 
-    fn name(&mut self) -> &'static str {
-        NAMES[self.below(NAMES.len() as u64) as usize]
+    fn name(&mut self) -> String {
+        let number = self.below(self.scale.names());
+        NAMES
+            .get(number as usize)
+            .map_or_else(|| format!("name-{number}"), |name| (*name).to_owned())
     }
 
     /// A path of something of this kind, if there is any; now and then any path.
@@ -174,9 +208,9 @@ impl Steps {
     /// Page edges and whole pages both come up.
     fn offset(&mut self) -> u64 {
         match self.below(3) {
-            0 => self.below(MAX_BYTES / 4096) * 4096,
+            0 => self.below(self.scale.file_bytes() / 4096) * 4096,
             1 => self.below(9000),
-            _ => self.below(MAX_BYTES),
+            _ => self.below(self.scale.file_bytes()),
         }
     }
 
@@ -184,7 +218,7 @@ impl Steps {
         let length = match self.below(4) {
             0 => self.below(64),
             1 => 4096 * (1 + self.below(4)),
-            2 => self.below(20000),
+            2 => self.below(self.scale.write_bytes()),
             _ => self.below(3000),
         };
         // Zeros are common in real files, and have their own way through the cache.
@@ -197,12 +231,16 @@ impl Steps {
         let offset = self.offset();
         match self.below(14) {
             0..=1 => Step::Truncate { path, size: offset },
-            2 => Step::Punch { path, offset, length: 1 + self.below(40000) },
-            3 => Step::Allocate { path, offset, length: 1 + self.below(40000) },
-            4 => Step::Zero { path, offset, length: 1 + self.below(20000) },
+            2 => Step::Punch { path, offset, length: 1 + self.below(2 * self.scale.write_bytes()) },
+            3 => Step::Allocate {
+                path,
+                offset,
+                length: 1 + self.below(2 * self.scale.write_bytes()),
+            },
+            4 => Step::Zero { path, offset, length: 1 + self.below(self.scale.write_bytes()) },
             5 => {
                 let (to, to_offset) = (self.known(model, 'f'), self.offset());
-                let length = 1 + self.below(40000);
+                let length = 1 + self.below(2 * self.scale.write_bytes());
                 Step::Copy { from: path, from_offset: offset, to, to_offset, length }
             }
             _ => Step::Write { path, offset, data: self.data() },

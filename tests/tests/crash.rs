@@ -7,7 +7,7 @@
 use braidfs_block::Event;
 use braidfs_tests::crash::bounded::{explore_pairs, operations, run};
 use braidfs_tests::crash::{Effort, Recorder, Run, Setup, explore};
-use braidfs_tests::steps::{Data, Step, Steps};
+use braidfs_tests::steps::{Data, Scale, Step, Steps};
 
 /// Random runs, if the environment does not say otherwise.
 const RUNS: u64 = 24;
@@ -302,6 +302,16 @@ fn freed_blocks_are_not_used_again_too_early() {
     let steps = [create("file")].into_iter().chain((0..12).flat_map(round));
     let effort = Effort { split_writes: true, damaged: 3, ..Effort::small() };
     scenario_on("overwritten again and again", &Setup::default(), &effort, steps);
+}
+
+#[test]
+fn volumes_with_many_names_survive_power_losses() {
+    let setup = Setup { scale: Scale::Wide, ..Setup::default() };
+    let effort = Effort { sampled_subsets: 4, damaged: 1, ..Effort::small() };
+    for seed in 3000..3000 + runs() / 12 {
+        let run = Recorder::random(seed, 500, &setup);
+        explore(&run, &effort).assert_sound(&run);
+    }
 }
 
 /// Freed blocks are used again at once, and every other commit folds the log to find some.

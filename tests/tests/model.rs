@@ -10,7 +10,7 @@ use braidfs_block::MemoryDevice;
 use braidfs_pagecache::WritebackPolicy;
 use braidfs_tests::check::assert_clean;
 use braidfs_tests::shrink::check;
-use braidfs_tests::steps::{Step, Steps};
+use braidfs_tests::steps::{Scale, Step, Steps};
 use braidfs_tests::world::{World, repeatable};
 
 /// Sequences of all policies together, if the environment does not say otherwise.
@@ -25,54 +25,82 @@ fn sequences() -> u64 {
 
 /// Every second world is short of cache, so that it writes back and evicts in the middle of things; two
 /// in four keep all inodes in memory.
-fn options(seed: u64, policy: WritebackPolicy) -> MountOptions {
-    let cache_bytes = if seed.is_multiple_of(2) { 16 << 20 } else { 1 << 20 };
+fn options(seed: u64, policy: WritebackPolicy, scale: Scale) -> MountOptions {
+    let cache_bytes = match (seed % 2, scale) {
+        (0, _) => 16 << 20,
+        // A write is wholly in the cache before it is written back.
+        (_, Scale::Large) => 8 << 20,
+        _ => 1 << 20,
+    };
     MountOptions { policy, cache_bytes: Some(cache_bytes), ..repeatable() }
 }
 
-fn world(seed: u64, policy: WritebackPolicy) -> (Arc<MemoryDevice>, World) {
-    let device = Arc::new(MemoryDevice::new(VOLUME_BYTES));
-    let mut world = World::new(device.clone(), options(seed, policy));
-    if seed % 4 < 2 {
-        world.cache_everything();
+/// What a sequence is like.
+#[derive(Debug, Clone, Copy)]
+struct Sequence {
+    seed: u64,
+    policy: WritebackPolicy,
+    scale: Scale,
+    steps: usize,
+    /// Every how many steps everything is compared.
+    compare_every: usize,
+}
+
+impl Sequence {
+    fn small(seed: u64, policy: WritebackPolicy) -> Self {
+        Self { seed, policy, scale: Scale::Small, steps: STEPS, compare_every: 1 }
     }
-    (device, world)
+
+    fn world(&self) -> (Arc<MemoryDevice>, World) {
+        let device = Arc::new(MemoryDevice::new(VOLUME_BYTES));
+        let mut world = World::new(device.clone(), options(self.seed, self.policy, self.scale));
+        if self.seed % 4 < 2 {
+            world.cache_everything();
+        }
+        (device, world)
+    }
+
+    /// Runs random steps; if that fails, finds few that do.
+    fn check(&self) {
+        let make = |made: &mut Vec<Step>| {
+            let (device, mut world) = self.world();
+            let mut steps = Steps::scaled(self.seed, true, self.scale);
+            for _ in 0..self.steps {
+                made.push(steps.next(&world.model));
+                self.apply(&mut world, made.len(), &made[made.len() - 1]);
+            }
+            finish(&device, world);
+        };
+        check(&format!("{self:?}"), make, |steps| self.replay(steps));
+    }
+
+    fn replay(&self, steps: &[Step]) {
+        let (device, mut world) = self.world();
+        for (number, step) in steps.iter().enumerate() {
+            self.apply(&mut world, number, step);
+        }
+        finish(&device, world);
+    }
+
+    fn apply(&self, world: &mut World, number: usize, step: &Step) {
+        world.apply(step);
+        if number.is_multiple_of(self.compare_every) {
+            world.compare();
+        }
+    }
 }
 
 fn finish(device: &MemoryDevice, mut world: World) {
+    world.compare();
     world.unmount();
     assert_clean(device);
     world.mount_again();
     world.compare();
 }
 
-/// Runs random steps; if that fails, finds few that do.
-fn run(seed: u64, policy: WritebackPolicy) {
-    let make = |made: &mut Vec<Step>| {
-        let (device, mut world) = world(seed, policy);
-        let mut steps = Steps::new(seed, true);
-        for _ in 0..STEPS {
-            made.push(steps.next(&world.model));
-            world.apply(&made[made.len() - 1]);
-            world.compare();
-        }
-        finish(&device, world);
-    };
-    check(&format!("seed {seed}, policy {policy:?}"), make, |steps| replay(seed, policy, steps));
-}
-
-fn replay(seed: u64, policy: WritebackPolicy, steps: &[Step]) {
-    let (device, mut world) = world(seed, policy);
-    for step in steps {
-        world.apply(step);
-        world.compare();
-    }
-    finish(&device, world);
-}
-
 fn run_all(policy: WritebackPolicy, first_seed: u64) {
     let count = sequences().div_ceil(3);
-    (first_seed..first_seed + count).for_each(|seed| run(seed, policy));
+    (first_seed..first_seed + count).for_each(|seed| Sequence::small(seed, policy).check());
 }
 
 #[test]
@@ -88,4 +116,20 @@ fn a_volume_that_waits_for_pages_does_what_the_model_says() {
 #[test]
 fn a_volume_that_copies_pages_does_what_the_model_says() {
     run_all(WritebackPolicy::Copy, 2_000_000);
+}
+
+#[test]
+fn volumes_with_many_names_do_what_the_model_says() {
+    for seed in 0..sequences().div_ceil(40) {
+        let policy = WritebackPolicy::Fork;
+        Sequence { seed, policy, scale: Scale::Wide, steps: 1500, compare_every: 50 }.check();
+    }
+}
+
+#[test]
+fn volumes_with_large_files_do_what_the_model_says() {
+    for seed in 0..sequences().div_ceil(40) {
+        let policy = WritebackPolicy::Fork;
+        Sequence { seed, policy, scale: Scale::Large, steps: 60, compare_every: 10 }.check();
+    }
 }

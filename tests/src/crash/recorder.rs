@@ -8,7 +8,7 @@ use braidfs_block::{BlockDevice, MemoryDevice, Recording, RecordingDevice};
 
 use super::liar::{Lie, LyingDevice};
 use crate::model::Tree;
-use crate::steps::{Step, Steps};
+use crate::steps::{Scale, Step, Steps};
 use crate::world::{LOG_BLOCKS, VOLUME_BYTES, World, format, repeatable};
 
 /// The mark that says which delta the volume has said to be durable.
@@ -25,13 +25,21 @@ pub struct Setup {
     pub options: MountOptions,
     /// How the device lies, if it does.
     pub lie: Option<Lie>,
+    /// How large a world random steps make.
+    pub scale: Scale,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         // Small, because every image is mounted and so has a cache made for it.
         let options = MountOptions { cache_bytes: Some(8 << 20), ..repeatable() };
-        Self { volume_bytes: VOLUME_BYTES, log_blocks: LOG_BLOCKS, options, lie: None }
+        Self {
+            volume_bytes: VOLUME_BYTES,
+            log_blocks: LOG_BLOCKS,
+            options,
+            lie: None,
+            scale: Scale::Small,
+        }
     }
 }
 
@@ -97,7 +105,7 @@ impl Recorder {
         if seed.is_multiple_of(2) {
             recorder.world.cache_everything();
         }
-        let mut steps = Steps::new(seed, true);
+        let mut steps = Steps::scaled(seed, true, setup.scale);
         for _ in 0..count {
             let step = steps.next(&recorder.world.model);
             recorder.apply(&step);
