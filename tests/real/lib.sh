@@ -44,11 +44,14 @@ stop() {
   server=
 }
 
-# Kills the server as a crash would, and takes the dead mount away.
-crash() {
+# Kills the server as a crash would, ends the programs that were at work on the mount, and only then takes the
+# dead mount away: they would go on in the directory below it.
+crash() { # ids of the programs
   kill -9 "$server"
   wait "$server" 2>/dev/null || true
   server=
+  local pid
+  for pid in "$@"; do kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; done
   umount -l "$mnt"
 }
 
