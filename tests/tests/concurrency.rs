@@ -394,3 +394,28 @@ fn writers_are_all_told_when_the_disk_fails() {
         }
     });
 }
+
+#[test]
+fn regression_statistics_and_commits_do_not_lock_each_other_out() {
+    watched(|| {
+        let device = Arc::new(MemoryDevice::new(VOLUME_BYTES));
+        format(&device, LOG_BLOCKS);
+        let volume = mount(device);
+        let file = create(&volume, ROOT_INODE, "file");
+        let end = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    while !end.load(Ordering::Relaxed) {
+                        let _ = (volume.statfs(), volume.statistics());
+                    }
+                });
+            }
+            for record in 0..2000 {
+                volume.write(file, record % 50 * 100, &[1; 100], false).expect("write");
+                volume.fsync(file, false).expect("fsync");
+            }
+            end.store(true, Ordering::Relaxed);
+        });
+    });
+}

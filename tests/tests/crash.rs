@@ -10,7 +10,7 @@ use braidfs_tests::crash::{Effort, Recorder, Run, Setup, explore};
 use braidfs_tests::steps::{Data, Scale, Step, Steps};
 
 /// Random runs, if the environment does not say otherwise.
-const RUNS: u64 = 24;
+const RUNS: u64 = 36;
 const STEPS: usize = 40;
 
 fn runs() -> u64 {

@@ -10,7 +10,7 @@ use braidfs_block::MemoryDevice;
 use braidfs_pagecache::WritebackPolicy;
 use braidfs_tests::check::assert_clean;
 use braidfs_tests::shrink::check;
-use braidfs_tests::steps::{Scale, Step, Steps};
+use braidfs_tests::steps::{Data, Scale, Step, Steps};
 use braidfs_tests::world::{World, repeatable};
 
 /// Sequences of all policies together, if the environment does not say otherwise.
@@ -92,6 +92,8 @@ impl Sequence {
 
 fn finish(device: &MemoryDevice, mut world: World) {
     world.compare();
+    world.remount_and_compare_attributes();
+    world.compare();
     world.unmount();
     assert_clean(device);
     world.mount_again();
@@ -132,4 +134,61 @@ fn volumes_with_large_files_do_what_the_model_says() {
         let policy = WritebackPolicy::Fork;
         Sequence { seed, policy, scale: Scale::Large, steps: 60, compare_every: 10 }.check();
     }
+}
+
+/// Runs steps that once failed, under each policy.
+fn regression(steps: &[Step]) {
+    for policy in [WritebackPolicy::Fork, WritebackPolicy::Wait, WritebackPolicy::Copy] {
+        Sequence::small(0, policy).replay(steps);
+    }
+}
+
+#[test]
+fn regression_a_copy_within_a_file_ends_at_its_old_end() {
+    let path = "/a".to_owned();
+    regression(&[
+        Step::Create { path: path.clone(), mode: 0o644 },
+        Step::Write {
+            path: path.clone(),
+            offset: 17877,
+            data: Data { length: 275, seed: 131_292 },
+        },
+        Step::Copy {
+            from: path.clone(),
+            from_offset: 4796,
+            to: path,
+            to_offset: 109_423,
+            length: 13_770,
+        },
+    ]);
+}
+
+#[test]
+fn regression_ranges_to_copy_overlap_only_as_far_as_there_is_content() {
+    let path = "/c".to_owned();
+    regression(&[
+        Step::Create { path: path.clone(), mode: 0o644 },
+        Step::Copy {
+            from: path.clone(),
+            from_offset: 117_635,
+            to: path,
+            to_offset: 114_688,
+            length: 5710,
+        },
+    ]);
+}
+
+#[test]
+fn regression_nothing_is_copied_from_a_link_even_past_its_end() {
+    regression(&[
+        Step::Symlink { path: "/b".into(), target: "/c".into() },
+        Step::Create { path: "/c".into(), mode: 0o644 },
+        Step::Copy {
+            from: "/b".into(),
+            from_offset: 1060,
+            to: "/c".into(),
+            to_offset: 0,
+            length: 9,
+        },
+    ]);
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::model::{Model, Tree, differences};
 use crate::steps::Step;
-pub use read::{read_content, read_tree};
+pub use read::{read_attributes, read_content, read_tree};
 pub use steps::resolve;
 
 /// How large the log of a test's volume is.
@@ -177,6 +177,25 @@ impl World {
     /// If that fails.
     pub fn mount_again(&mut self) {
         self.volume = Volume::mount(self.device.clone(), self.options.clone()).expect("mount");
+    }
+
+    /// Unmounts in order and mounts again; every attribute must be what it was.
+    ///
+    /// # Panics
+    /// If not.
+    pub fn remount_and_compare_attributes(&mut self) {
+        self.volume.syncfs().expect("sync");
+        // Without access times, which looking at things changes.
+        let attributes = |volume: &Volume| {
+            let mut found = read_attributes(volume).expect("readable");
+            found.values_mut().for_each(|one| one.accessed = Timestamp::default());
+            found
+        };
+        let before = attributes(&self.volume);
+        self.remount();
+        for (path, found) in attributes(&self.volume) {
+            assert_eq!(before.get(&path), Some(&found), "{path:?} has other attributes");
+        }
     }
 
     /// Lets go what is held and unmounts in order.

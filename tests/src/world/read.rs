@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use braidfs::types::FileKind;
-use braidfs::{FsError, ROOT_INODE, Volume};
+use braidfs::{Attributes, FsError, ROOT_INODE, Volume};
 
 use crate::model::{Seen, Tree};
 
@@ -21,6 +21,26 @@ pub fn read_tree(volume: &Volume) -> Result<Tree, FsError> {
     let root = Visit { inode: ROOT_INODE, parent: ROOT_INODE };
     walk(volume, root, "", &mut tree)?;
     Ok(tree)
+}
+
+/// The attributes of everything on a volume, by path; reads nothing else.
+///
+/// # Errors
+/// The first that reading meets.
+pub fn read_attributes(volume: &Volume) -> Result<BTreeMap<String, Attributes>, FsError> {
+    let mut found = BTreeMap::new();
+    let mut left = vec![(String::new(), Visit { inode: ROOT_INODE, parent: ROOT_INODE })];
+    while let Some((path, visit)) = left.pop() {
+        let attributes = volume.getattr(visit.inode)?;
+        if attributes.kind() == FileKind::Directory {
+            for (name, inode) in entries(volume, visit)? {
+                let path = format!("{path}/{}", String::from_utf8_lossy(&name));
+                left.push((path, Visit { inode, parent: visit.inode }));
+            }
+        }
+        found.insert(path, attributes);
+    }
+    Ok(found)
 }
 
 /// The content of a regular file.
