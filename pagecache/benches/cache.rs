@@ -7,8 +7,8 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Instant;
 
+use braidfs_measure::{Samples, time_ns};
 use braidfs_pagecache::{
     Backing, CacheConfig, CacheError, Frozen, Mapping, PAGE_SIZE, PageCache, PageFill,
     WritebackPolicy,
@@ -68,14 +68,11 @@ fn read_all(mapping: &Mapping, block: usize) {
 
 /// Times `calls` calls made by `body` on what `prepare` makes anew for each round.
 fn measure<T>(name: &str, calls: u64, prepare: impl Fn() -> T, body: impl Fn(&T)) {
-    let mut best = f64::INFINITY;
-    for _ in 0..ROUNDS {
+    let rounds = (0..ROUNDS).map(|_| {
         let subject = prepare();
-        let started = Instant::now();
-        body(&subject);
-        best = best.min(started.elapsed().as_nanos() as f64 / calls as f64);
-    }
-    println!("{name:<58} {best:>12.1} ns");
+        time_ns(|| body(&subject)) / calls as f64
+    });
+    println!("{name:<58} {:>12.1} ns", rounds.collect::<Samples>().min());
 }
 
 fn main() {

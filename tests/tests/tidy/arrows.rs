@@ -9,7 +9,8 @@ use crate::source::{rust, top};
 use crate::text::{code, has_word};
 
 /// What each of our crates may depend on, of our own.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("braidfs-measure", &[]),
     ("braidfs-mm", &[]),
     ("braidfs-pagecache", &["braidfs-mm"]),
     ("braidfs-format", &[]),
@@ -18,8 +19,13 @@ const ARROWS: [(&str, &[&str]); 7] = [
     ("braidfs", &["braidfs-pagecache", "braidfs-store", "braidfs-format", "braidfs-block"]),
     ("braidfs-fsck", &["braidfs-format", "braidfs-block"]),
 ];
-/// What the tests of a crate may use besides.
-const TEST_ARROWS: [(&str, &str); 1] = [("braidfs", "braidfs-fsck")];
+/// What the tests and the benchmarks of a crate may use besides.
+const TEST_ARROWS: [(&str, &str); 4] = [
+    ("braidfs-mm", "braidfs-measure"),
+    ("braidfs-pagecache", "braidfs-measure"),
+    ("braidfs", "braidfs-measure"),
+    ("braidfs", "braidfs-fsck"),
+];
 /// Who alone may use these crates of others, and where.
 const PLACES: [(&str, &[&str]); 2] = [
     ("fuser", &["fs/src/fuse/"]),
@@ -109,7 +115,7 @@ fn crates_name_whom_they_may() {
 }
 
 fn is_test(path: &str) -> bool {
-    path.contains("/tests/")
+    path.contains("/tests/") || path.contains("/benches/")
 }
 
 /// The crate that a file belongs to.
@@ -122,6 +128,7 @@ fn owner(path: &str) -> Option<&'static str> {
         ("fs/store/", "braidfs-store"),
         ("fs/", "braidfs"),
         ("fsck/", "braidfs-fsck"),
+        ("tests/measure/", "braidfs-measure"),
     ];
     folders.iter().find(|(folder, _)| path.starts_with(folder)).map(|(_, name)| *name)
 }
