@@ -74,6 +74,7 @@ mod error;
 #[allow(unsafe_code)]
 mod frame;
 mod page;
+mod region;
 mod table;
 mod table_memory;
 mod zero;
@@ -84,6 +85,7 @@ pub use frame::{
     PoolCounters,
 };
 pub use page::{PAGE_SIZE, Page};
+pub use region::{Found, LastLookup, RegionError, RegionIter, RegionValue, Regions, Uniform};
 pub use table::{
     Content, ContentRef, Entry, EntryIter, EntryMark, EntryRef, MAX_PAGES, PageTable, SLOTS,
     TableCounts, Tag, TagSet, TaggedRuns,
