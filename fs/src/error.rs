@@ -155,6 +155,7 @@ impl From<CacheError> for FsError {
     fn from(error: CacheError) -> Self {
         let kind = match error {
             CacheError::OutOfMemory { .. } => FsErrorKind::OutOfMemory,
+            CacheError::Configuration { .. } => FsErrorKind::Invalid,
             _ => FsErrorKind::Io,
         };
         Self::new(kind, error.to_string())

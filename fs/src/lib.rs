@@ -19,11 +19,14 @@ pub mod error;
 pub mod fuse;
 pub mod inode;
 pub mod options;
+pub mod settings;
+mod size;
 pub mod types;
 pub mod volume;
 
 pub use error::{FsError, FsErrorKind};
 pub use options::{AccessTime, MkfsOptions, MountOptions};
+pub use settings::{Settings, SettingsChange};
 pub use types::{
     Attributes, Credentials, DirectoryEntry, FallocateMode, InodeNumber, ROOT_INODE, RenameMode,
     SeekTarget, SetAttributes, SetTime, Statistics, XattrMode,

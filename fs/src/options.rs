@@ -41,6 +41,11 @@ pub struct MountOptions {
     pub policy: WritebackPolicy,
     /// Bytes of the page cache; a share of the machine's memory if `None`.
     pub cache_bytes: Option<u64>,
+    /// Writers block when this many bytes are not durable yet; half of the cache if `None`.
+    pub dirty_limit_bytes: Option<u64>,
+    /// Forks wait when the copies for writeback take this many bytes; a quarter of the cache if
+    /// `None`.
+    pub frozen_limit_bytes: Option<u64>,
     /// The longest a change stays in memory only.
     pub commit_interval: Duration,
     /// Run interval commits, writeback under pressure and unify on a thread of their own. Without
@@ -59,6 +64,8 @@ impl Default for MountOptions {
             read_only: false,
             policy: WritebackPolicy::Fork,
             cache_bytes: None,
+            dirty_limit_bytes: None,
+            frozen_limit_bytes: None,
             commit_interval: Duration::from_secs(5),
             background: true,
             access_time: AccessTime::default(),

@@ -34,6 +34,7 @@ pub struct PageCache {
     counters: Counters,
     registry: Registry,
     clock: Clock,
+    pool_bytes: u64,
     table_bytes_wanted: u64,
     memory_deadline_ms: AtomicU64,
 }
@@ -56,6 +57,7 @@ impl PageCache {
             counters: Counters::default(),
             registry: Registry::default(),
             clock: Clock::default(),
+            pool_bytes: config.pool_bytes,
             table_bytes_wanted: (config.pool_bytes / 2).max(MINIMUM_TABLE_BYTES),
             memory_deadline_ms: AtomicU64::new(millis(DEFAULT_MEMORY_DEADLINE)),
         }))
@@ -81,6 +83,28 @@ impl PageCache {
     /// Switches that on or off.
     pub fn set_dedup_zero(&self, enabled: bool) {
         self.dedup_zero.store(enabled, Ordering::Relaxed);
+    }
+
+    /// What the cache is set up like now.
+    pub fn config(&self) -> CacheConfig {
+        self.pressure.with_limits_in_force(CacheConfig {
+            policy: self.policy(),
+            dedup_zero: self.dedups_zero(),
+            ..CacheConfig::with_pool_bytes(self.pool_bytes)
+        })
+    }
+
+    /// Changes the limits of dirty pages and frozen copies, in bytes; writeback starts at a quarter
+    /// of the first. Writers that wait under the old limits look again.
+    ///
+    /// # Errors
+    /// [`CacheError::Configuration`] if they do not go with the size of the pool; nothing is changed
+    /// then.
+    pub fn set_limits(&self, dirty_bytes: u64, frozen_bytes: u64) -> Result<(), CacheError> {
+        let config = self.config().with_limits(Some(dirty_bytes), Some(frozen_bytes));
+        config.validate()?;
+        self.pressure.set_limits(&config);
+        Ok(())
     }
 
     /// How long a writer waits for a frame before it gets [`CacheError::OutOfMemory`].

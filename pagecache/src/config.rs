@@ -82,7 +82,7 @@ impl PolicySwitch {
 ///
 /// Pages that are dirty and forked copies under writeback cannot be evicted, so the two limits
 /// together must leave part of the pool to clean pages; [`CacheConfig::with_pool_bytes`] derives
-/// sound values from the pool size alone.
+/// sound values from the pool size alone, [`CacheConfig::with_limits`] from one limit or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
     /// Memory for cached pages.
@@ -113,8 +113,28 @@ impl CacheConfig {
         }
     }
 
+    /// The same with other limits. One that is not given becomes smaller than its default if the
+    /// other leaves no room for that; writeback starts at a quarter of the dirty limit.
+    #[must_use]
+    pub fn with_limits(self, dirty_bytes: Option<u64>, frozen_bytes: Option<u64>) -> Self {
+        let beside = |other: u64| self.pool_bytes.saturating_sub(other) / 2;
+        let dirty_limit_bytes = dirty_bytes
+            .unwrap_or_else(|| self.dirty_limit_bytes.min(frozen_bytes.map_or(u64::MAX, beside)));
+        let frozen_limit_bytes =
+            frozen_bytes.unwrap_or_else(|| self.frozen_limit_bytes.min(beside(dirty_limit_bytes)));
+        Self {
+            dirty_limit_bytes,
+            frozen_limit_bytes,
+            background_bytes: background_of(dirty_limit_bytes),
+            ..self
+        }
+    }
+
     /// Checks the numbers against each other.
-    pub(crate) fn validate(&self) -> Result<(), CacheError> {
+    ///
+    /// # Errors
+    /// [`CacheError::Configuration`], which says what to change.
+    pub fn validate(&self) -> Result<(), CacheError> {
         let page = PAGE_SIZE as u64;
         let reason = if self.pool_bytes / page < MINIMUM_POOL_PAGES {
             "the pool must hold at least 256 KiB: make it larger"
@@ -130,6 +150,11 @@ impl CacheConfig {
         };
         Err(CacheError::Configuration { reason })
     }
+}
+
+/// Where writeback starts, for a dirty limit.
+fn background_of(dirty_limit_bytes: u64) -> u64 {
+    dirty_limit_bytes / 4
 }
 
 impl Default for CacheConfig {
@@ -159,6 +184,19 @@ mod tests {
             let config = CacheConfig::with_pool_bytes(pages * PAGE_SIZE as u64);
             assert_eq!(config.validate(), Ok(()), "{pages} pages");
         }
+    }
+
+    #[test]
+    fn a_limit_that_is_not_given_makes_room_for_the_one_that_is() {
+        let config = CacheConfig::with_pool_bytes(1 << 20);
+        assert_eq!(config.clone().with_limits(None, None), config);
+        for (dirty, frozen) in [(Some(900 << 10), None), (None, Some(900 << 10))] {
+            let config = config.clone().with_limits(dirty, frozen);
+            assert_eq!(config.validate(), Ok(()), "{config:?}");
+            assert!(dirty.is_none_or(|dirty| dirty == config.dirty_limit_bytes));
+            assert!(frozen.is_none_or(|frozen| frozen == config.frozen_limit_bytes));
+        }
+        assert!(config.with_limits(Some(600 << 10), Some(600 << 10)).validate().is_err());
     }
 
     #[test]

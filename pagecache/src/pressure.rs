@@ -44,31 +44,76 @@ pub(crate) struct Pressure {
     demand: WaitQueue,
 }
 
-/// The limits of the configuration in pages.
-#[derive(Debug, Clone, Copy)]
+/// The limits of the configuration in pages. They may be replaced at any moment, one by one: whoever
+/// reads an old one beside a new one decides as if a little earlier.
+#[derive(Debug)]
 struct Thresholds {
-    background: u64,
-    dirty: u64,
-    frozen: u64,
+    background: AtomicU64,
+    dirty: AtomicU64,
+    frozen: AtomicU64,
+}
+
+impl Thresholds {
+    fn new(config: &CacheConfig) -> Self {
+        let thresholds = Self {
+            background: AtomicU64::new(0),
+            dirty: AtomicU64::new(0),
+            frozen: AtomicU64::new(0),
+        };
+        thresholds.set(config);
+        thresholds
+    }
+
+    fn set(&self, config: &CacheConfig) {
+        let page = PAGE_SIZE as u64;
+        self.background.store(config.background_bytes / page, Ordering::Relaxed);
+        self.dirty.store((config.dirty_limit_bytes / page).max(1), Ordering::Relaxed);
+        self.frozen.store(config.frozen_limit_bytes / page, Ordering::Relaxed);
+    }
+
+    fn background(&self) -> u64 {
+        self.background.load(Ordering::Relaxed)
+    }
+
+    fn dirty(&self) -> u64 {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    fn frozen(&self) -> u64 {
+        self.frozen.load(Ordering::Relaxed)
+    }
 }
 
 impl Pressure {
     pub(crate) fn new(config: &CacheConfig) -> Self {
-        let page = PAGE_SIZE as u64;
         Self {
             dirty_pages: CachePadded::default(),
             frozen_pages: CachePadded::default(),
             frozen_pages_peak: AtomicU64::new(0),
             frame_waiters: AtomicU64::new(0),
             shut_down: AtomicBool::new(false),
-            thresholds: Thresholds {
-                background: config.background_bytes / page,
-                dirty: (config.dirty_limit_bytes / page).max(1),
-                frozen: config.frozen_limit_bytes / page,
-            },
+            thresholds: Thresholds::new(config),
             pacer: Pacer::new(),
             progress: WaitQueue::default(),
             demand: WaitQueue::default(),
+        }
+    }
+
+    /// Replaces the limits by those of this configuration. Whoever waits looks again.
+    pub(crate) fn set_limits(&self, config: &CacheConfig) {
+        self.thresholds.set(config);
+        self.progress.wake_all();
+        self.demand.wake_all();
+    }
+
+    /// The configuration with the limits in force.
+    pub(crate) fn with_limits_in_force(&self, config: CacheConfig) -> CacheConfig {
+        let page = PAGE_SIZE as u64;
+        CacheConfig {
+            background_bytes: self.thresholds.background() * page,
+            dirty_limit_bytes: self.thresholds.dirty() * page,
+            frozen_limit_bytes: self.thresholds.frozen() * page,
+            ..config
         }
     }
 
@@ -94,7 +139,7 @@ impl Pressure {
             return;
         }
         let before = self.dirty_pages.fetch_add(pages, Ordering::Relaxed);
-        let background = self.thresholds.background;
+        let background = self.thresholds.background();
         if before + pages > background {
             self.pacer.note_dirtied(pages);
             if before <= background {
@@ -128,7 +173,7 @@ impl Pressure {
     /// How many more copies the limit allows.
     pub(crate) fn frozen_allowance(&self) -> u64 {
         let frozen = self.frozen_pages.load(Ordering::Relaxed);
-        self.thresholds.frozen.saturating_sub(frozen)
+        self.thresholds.frozen().saturating_sub(frozen)
     }
 
     /// Whether one more forked copy would exceed the limit.
@@ -150,7 +195,7 @@ impl Pressure {
     /// free.
     pub(crate) fn needs_writeback(&self) -> bool {
         let dirty = self.dirty_pages();
-        dirty > self.thresholds.background
+        dirty > self.thresholds.background()
             || (dirty > 0 && self.frame_waiters.load(Ordering::Relaxed) > 0)
     }
 
@@ -194,7 +239,7 @@ impl Pressure {
     /// Holds a writer back: a pause that grows from the background threshold on, and a stop at the
     /// limit.
     pub(crate) fn throttle(&self, counters: &Counters) {
-        if self.dirty_pages() <= self.thresholds.background {
+        if self.dirty_pages() <= self.thresholds.background() {
             return;
         }
         let started = Instant::now();
@@ -206,7 +251,7 @@ impl Pressure {
 
     /// How far the dirty pages are from the background threshold (0) to the limit (1).
     fn fullness(&self) -> f64 {
-        let Thresholds { background, dirty, .. } = self.thresholds;
+        let (background, dirty) = (self.thresholds.background(), self.thresholds.dirty());
         let above = self.dirty_pages().saturating_sub(background) as f64;
         (above / dirty.saturating_sub(background).max(1) as f64).min(1.0)
     }
@@ -219,7 +264,7 @@ impl Pressure {
         }
         loop {
             let ticket = self.progress.ticket();
-            let relieved = self.dirty_pages() <= self.thresholds.background;
+            let relieved = self.dirty_pages() <= self.thresholds.background();
             if relieved || self.is_shut_down() || !self.progress.wait_until(ticket, until) {
                 return true;
             }
@@ -231,7 +276,7 @@ impl Pressure {
         let mut waited = false;
         loop {
             let ticket = self.progress.ticket();
-            if self.dirty_pages() < self.thresholds.dirty || self.is_shut_down() {
+            if self.dirty_pages() < self.thresholds.dirty() || self.is_shut_down() {
                 return waited;
             }
             self.progress.wait(ticket);
@@ -294,6 +339,23 @@ mod tests {
             pressure.progress().wake_all();
         });
         assert!(counters.get(Event::ThrottleNanoseconds) >= 100_000_000);
+    }
+
+    #[test]
+    fn a_raised_limit_lets_a_blocked_writer_go_on() {
+        let (pressure, counters) = (pressure(), Counters::default());
+        let config = CacheConfig::with_pool_bytes(1000 * PAGE);
+        pressure.add_dirty(200);
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| pressure.throttle(&counters));
+            thread::sleep(Duration::from_millis(150));
+            assert!(!writer.is_finished());
+            pressure.set_limits(&config.clone().with_limits(Some(800 * PAGE), None));
+        });
+        let config = pressure.with_limits_in_force(config);
+        let limits = (config.background_bytes, config.dirty_limit_bytes, config.frozen_limit_bytes);
+        assert_eq!(limits, (200 * PAGE, 800 * PAGE, 100 * PAGE));
+        assert!(!pressure.needs_writeback());
     }
 
     #[test]

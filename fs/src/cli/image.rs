@@ -10,9 +10,9 @@ use braidfs_format::{BLOCK_SIZE, Geometry, Superblock};
 use super::error::{CliError, CliResult};
 use super::progress::Progress;
 use super::signature::{SNIFF_BYTES, detect};
-use super::size::human;
 use crate::error::FsError;
 use crate::options::MkfsOptions;
+use crate::size::human;
 use crate::volume::Volume;
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;

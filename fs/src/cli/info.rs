@@ -13,8 +13,8 @@ use super::error::CliResult;
 use super::output::{json, say};
 use super::place;
 use super::raw::RawImage;
-use super::size::human;
 use super::time::utc;
+use crate::size::human;
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
 

@@ -11,9 +11,9 @@ use super::args::MkfsArguments;
 use super::error::{CliError, CliResult};
 use super::image;
 use super::output::{json, say};
-use super::size::human;
 use super::stop::Stopper;
 use crate::options::MkfsOptions;
+use crate::size::human;
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
 

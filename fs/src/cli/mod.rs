@@ -6,15 +6,18 @@
 //! |---|---|
 //! | `args` | the one table of flags, from which help, man pages and completions are made |
 //! | `mount_options` | the table of the options of `-o` |
-//! | `mkfs`, `mount`, `remount`, `umount`, `sync`, `fsck`, `info`, `dump`, `documents` | the verbs |
+//! | `mkfs`, `mount`, `remount`, `umount`, `sync`, `control`, `fsck`, `info`, `dump`, `documents` | the verbs |
+//! | `channel` | the way to the server of a mount |
 //! | `image`, `raw`, `signature`, `place` | images and what is on them; mount points |
 //! | `daemon`, `stop`, `processes` | the background, signals, who uses a mount |
-//! | `size`, `time`, `output`, `progress`, `logging`, `error` | how things are written and said |
+//! | `time`, `output`, `progress`, `logging`, `error` | how things are written and said |
 //!
 //! Invariant: a command that fails prints one line, `braidfs: ...`, to stderr, ends with a number
 //! that is not 0, and has changed nothing.
 
 mod args;
+mod channel;
+mod control;
 mod daemon;
 mod documents;
 mod dump;
@@ -34,7 +37,6 @@ mod progress;
 mod raw;
 mod remount;
 mod signature;
-mod size;
 mod stop;
 mod sync;
 mod time;

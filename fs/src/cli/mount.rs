@@ -6,20 +6,19 @@ use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
+use std::time::Duration;
 
-use braidfs_pagecache::WritebackPolicy;
-
-use super::args::{AccessTimeChoice, MountArguments, MountHelperArguments, PolicyChoice};
+use super::args::{AccessTimeChoice, MountArguments, MountHelperArguments};
 use super::error::{CliError, CliResult, MOUNT_FAILURE};
 use super::mount_options::MountSettings;
 use super::output::say;
 use super::progress::Progress;
 use super::raw::RawImage;
-use super::size::human;
 use super::stop::Stopper;
 use super::{daemon, image, logging, place, remount};
 use crate::fuse::{self, FuseOptions, FuseSession};
 use crate::options::{AccessTime, MkfsOptions, MountOptions};
+use crate::size::human;
 use crate::volume::Volume;
 
 /// What is to be mounted, where and how.
@@ -156,16 +155,19 @@ impl MountPlan {
     }
 
     fn volume_options(&self) -> MountOptions {
-        let settings = &self.settings;
+        let (settings, change) = (&self.settings, &self.settings.change);
         let defaults = MountOptions::default();
+        let interval = change.commit_interval_ms.map(Duration::from_millis);
         MountOptions {
             read_only: settings.kernel.read_only,
-            policy: settings.policy.map_or(defaults.policy, policy),
+            policy: change.writeback_policy.unwrap_or(defaults.policy),
             cache_bytes: settings.cache_bytes,
-            commit_interval: settings.commit_interval.unwrap_or(defaults.commit_interval),
+            dirty_limit_bytes: change.dirty_limit_bytes,
+            frozen_limit_bytes: change.frozen_limit_bytes,
+            commit_interval: interval.unwrap_or(defaults.commit_interval),
             background: true,
             access_time: settings.access_time.map_or(defaults.access_time, access_time),
-            dedup_zero: !settings.keep_zeros,
+            dedup_zero: change.zero_dedup.unwrap_or(defaults.dedup_zero),
         }
     }
 
@@ -228,14 +230,6 @@ fn end_with_the_first_panic() {
 /// Threads that answer requests, by the number of processors.
 fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(2, usize::from).max(2)
-}
-
-fn policy(choice: PolicyChoice) -> WritebackPolicy {
-    match choice {
-        PolicyChoice::Fork => WritebackPolicy::Fork,
-        PolicyChoice::Wait => WritebackPolicy::Wait,
-        PolicyChoice::Copy => WritebackPolicy::Copy,
-    }
 }
 
 fn access_time(choice: AccessTimeChoice) -> AccessTime {

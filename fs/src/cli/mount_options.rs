@@ -3,14 +3,14 @@
 //! One table says what each means; the man page lists it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::args::{AccessTimeChoice, MountArguments, PolicyChoice};
+use super::args::{AccessTimeChoice, MountArguments, PolicyChoice, Switch};
 use super::error::{CliError, CliResult};
-use super::size::{parse_duration, parse_size};
 use crate::fuse::KernelOptions;
+use crate::settings::{SettingsChange, milliseconds};
+use crate::size::{parse_duration, parse_size};
 
 /// What a mount is to be like, whoever said so: an option, or a flag.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,14 +23,10 @@ pub struct MountSettings {
     pub remount: bool,
     /// See [`MountArguments`], also for the rest.
     pub access_time: Option<AccessTimeChoice>,
-    /// The writeback policy.
-    pub policy: Option<PolicyChoice>,
+    /// What can be changed later, too.
+    pub change: SettingsChange,
     /// Bytes of the page cache.
     pub cache_bytes: Option<u64>,
-    /// The longest a change stays in memory only.
-    pub commit_interval: Option<Duration>,
-    /// Do not make holes of pages of zeros.
-    pub keep_zeros: bool,
     /// Threads that answer requests.
     pub threads: Option<u16>,
     /// Where the log goes.
@@ -91,9 +87,11 @@ const OPTIONS: &[MountOption] = &[
     set("noatime", |s| access(s, AccessTimeChoice::Noatime), "see --access-time"),
     set("strictatime", |s| access(s, AccessTimeChoice::Strictatime), "see --access-time"),
     set("allow_other", |s| s.allow_other = true, "let other users in"),
-    set("keep_zeros", |s| s.keep_zeros = true, "see --keep-zeros"),
-    set("remount", |s| s.remount = true, "change the flags of what is mounted"),
+    set("remount", |s| s.remount = true, "change flags and settings of what is mounted"),
     value("writeback_policy", policy, "see --writeback-policy"),
+    value("dirty_limit", dirty_limit, "see --dirty-limit"),
+    value("frozen_limit", frozen_limit, "see --frozen-limit"),
+    value("zero_dedup", zero_dedup, "see --zero-dedup"),
     value("cache_size", cache_size, "see --cache-size"),
     value("commit", commit, "see --commit-interval; a number is seconds"),
     value("threads", threads, "see --threads"),
@@ -152,6 +150,11 @@ impl MountSettings {
         Self { kernel, allow_other: is_root, ..Self::default() }
     }
 
+    /// Whether it says anything about what the server, not the kernel, goes by.
+    pub fn asks_for_settings(&self) -> bool {
+        !self.change.is_empty() || self.cache_bytes.is_some() || self.threads.is_some()
+    }
+
     /// Applies a list of options, separated by commas. What is not known is an error, unless
     /// `sloppy`.
     pub fn apply(&mut self, list: &str, sloppy: bool) -> CliResult {
@@ -164,10 +167,8 @@ impl MountSettings {
     pub fn apply_flags(&mut self, arguments: &MountArguments) {
         self.kernel.read_only |= arguments.read_only;
         self.allow_other |= arguments.allow_other;
-        self.keep_zeros |= arguments.keep_zeros;
-        self.policy = arguments.writeback_policy.or(self.policy);
+        self.change.update(&arguments.settings.change());
         self.cache_bytes = arguments.cache_size.or(self.cache_bytes);
-        self.commit_interval = arguments.commit_interval.or(self.commit_interval);
         self.threads = arguments.threads.or(self.threads);
         self.log_file = arguments.log_file.clone().or(self.log_file.take());
         if let Some(choice) = arguments.access_time {
@@ -223,7 +224,23 @@ fn access(settings: &mut MountSettings, choice: AccessTimeChoice) {
 fn policy(settings: &mut MountSettings, value: &str) -> Result<(), String> {
     let choice = PolicyChoice::from_str(value, false)
         .map_err(|_| "it must be fork, wait or copy".to_owned())?;
-    settings.policy = Some(choice);
+    settings.change.writeback_policy = Some(choice.policy());
+    Ok(())
+}
+
+fn dirty_limit(settings: &mut MountSettings, value: &str) -> Result<(), String> {
+    settings.change.dirty_limit_bytes = Some(parse_size(value)?);
+    Ok(())
+}
+
+fn frozen_limit(settings: &mut MountSettings, value: &str) -> Result<(), String> {
+    settings.change.frozen_limit_bytes = Some(parse_size(value)?);
+    Ok(())
+}
+
+fn zero_dedup(settings: &mut MountSettings, value: &str) -> Result<(), String> {
+    let switch = Switch::from_str(value, false).map_err(|_| "it must be on or off".to_owned())?;
+    settings.change.zero_dedup = Some(switch.is_on());
     Ok(())
 }
 
@@ -233,7 +250,7 @@ fn cache_size(settings: &mut MountSettings, value: &str) -> Result<(), String> {
 }
 
 fn commit(settings: &mut MountSettings, value: &str) -> Result<(), String> {
-    settings.commit_interval = Some(parse_duration(value)?);
+    settings.change.commit_interval_ms = Some(milliseconds(parse_duration(value)?));
     Ok(())
 }
 
@@ -250,6 +267,8 @@ fn log_file(settings: &mut MountSettings, value: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use braidfs_pagecache::WritebackPolicy;
+
     use super::*;
 
     fn parsed(list: &str) -> CliResult<MountSettings> {
@@ -287,11 +306,15 @@ mod tests {
     fn own_options_have_values() {
         let settings =
             parsed("writeback_policy=wait,cache_size=64M,commit=30,threads=4,log_file=/l").unwrap();
-        assert_eq!(settings.policy, Some(PolicyChoice::Wait));
+        assert_eq!(settings.change.writeback_policy, Some(WritebackPolicy::Wait));
         assert_eq!(settings.cache_bytes, Some(64 << 20));
-        assert_eq!(settings.commit_interval, Some(Duration::from_secs(30)));
+        assert_eq!(settings.change.commit_interval_ms, Some(30_000));
         assert_eq!(settings.threads, Some(4));
         assert_eq!(settings.log_file, Some(PathBuf::from("/l")));
+        let change = parsed("dirty_limit=1G,frozen_limit=512M,zero_dedup=off").unwrap().change;
+        assert_eq!(change.dirty_limit_bytes, Some(1 << 30));
+        assert_eq!(change.frozen_limit_bytes, Some(512 << 20));
+        assert_eq!(change.zero_dedup, Some(false));
     }
 
     #[test]
@@ -299,6 +322,10 @@ mod tests {
         for list in ["nonsense", "ro=1", "commit", "commit=", "threads=0", "cache_size=big"] {
             assert!(parsed(list).is_err(), "{list}");
         }
+        let told = |list| parsed(list).unwrap_err().to_string();
+        assert!(told("writeback_policy=stall").contains("fork, wait or copy"));
+        assert!(told("zero_dedup=1").contains("on or off"));
+        assert!(told("dirty_limit=lots").contains("2G, 512M"));
         let mut settings = MountSettings::default();
         assert!(settings.apply("nonsense,ro", true).is_ok());
         assert!(settings.kernel.read_only);

@@ -11,7 +11,7 @@ use braidfs_format::{BLOCK_SIZE, BlockAddress, FormatError, FormatErrorKind, Sup
 
 use super::error::{CliError, CliResult};
 use super::signature::{SNIFF_BYTES, detect};
-use super::size::human;
+use crate::size::human;
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
 

@@ -20,6 +20,7 @@ use fuser::{
 };
 
 use super::attributes::{set_time, timestamp};
+use super::control::Control;
 use super::data::Position;
 use super::entries::{Place, credentials};
 use super::seek::Seeker;
@@ -30,14 +31,20 @@ use crate::volume::Volume;
 /// A volume, as the kernel talks to it.
 pub(super) struct Adapter {
     volume: Arc<Volume>,
+    control: Control,
     seeker: Seeker,
     notifier: Arc<OnceLock<Notifier>>,
 }
 
 impl Adapter {
     /// Serves `volume`. The notifier comes once there is a session.
-    pub fn new(volume: Arc<Volume>, seeker: Seeker, notifier: Arc<OnceLock<Notifier>>) -> Self {
-        Self { volume, seeker, notifier }
+    pub fn new(
+        volume: Arc<Volume>,
+        control: Control,
+        seeker: Seeker,
+        notifier: Arc<OnceLock<Notifier>>,
+    ) -> Self {
+        Self { volume, control, seeker, notifier }
     }
 }
 
@@ -245,7 +252,7 @@ impl Filesystem for Adapter {
 
     fn setxattr(
         &self,
-        _: &Request,
+        request: &Request,
         ino: INodeNo,
         name: &OsStr,
         value: &[u8],
@@ -253,10 +260,16 @@ impl Filesystem for Adapter {
         _position: u32,
         reply: ReplyEmpty,
     ) {
+        if Control::is_for(name.as_bytes()) {
+            return self.control.set(ino.0, name.as_bytes(), value, request.uid(), reply);
+        }
         xattr::set(&self.volume, ino.0, name.as_bytes(), value, flags, reply);
     }
 
     fn getxattr(&self, _: &Request, ino: INodeNo, name: &OsStr, size: u32, reply: ReplyXattr) {
+        if Control::is_for(name.as_bytes()) {
+            return self.control.get(name.as_bytes(), size, reply);
+        }
         xattr::get(&self.volume, ino.0, name.as_bytes(), size, reply);
     }
 

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
@@ -37,13 +37,25 @@ pub(super) fn connect(options: &FuseOptions) -> Result<OwnedFd, FuseError> {
     }
 }
 
-/// Changes the flags of a mount that is there.
+/// Changes the flags of a mount that is there. If it has them already, nothing is done, for which
+/// nobody needs any rights.
 ///
 /// # Errors
 /// What the system says.
 pub fn remount(mount_point: &Path, options: &KernelOptions) -> Result<(), FuseError> {
-    rustix::mount::mount_remount(mount_point, mount_flags(options), "")
-        .map_err(|errno| FuseError::refused(mount_point, errno))
+    let wanted = mount_flags(options);
+    if flags_in_force(mount_point) == Some(wanted) {
+        return Ok(());
+    }
+    rustix::mount::mount_remount(mount_point, wanted, "").map_err(|errno| match errno {
+        Errno::PERM => FuseError::Refused {
+            mount_point: mount_point.to_owned(),
+            reason: "only root may change flags like ro, exec and suid of what is mounted; \
+                     unmount it, and mount it with them"
+                .to_owned(),
+        },
+        errno => FuseError::refused(mount_point, errno),
+    })
 }
 
 fn open_device() -> Result<OwnedFd, FuseError> {
@@ -68,6 +80,19 @@ fn mount(device: &OwnedFd, options: &FuseOptions) -> Result<(), Errno> {
     let target: &Path = &options.mount_point;
     let flags = mount_flags(&options.kernel);
     rustix::mount::mount(&*options.source, target, "fuse", flags, data.as_c_str())
+}
+
+/// Those flags that a mount has, of the ones that [`KernelOptions`] knows.
+fn flags_in_force(mount_point: &Path) -> Option<MountFlags> {
+    let found = rustix::fs::statvfs(mount_point).ok()?.f_flag;
+    Some(mount_flags(&KernelOptions {
+        read_only: found.contains(StatVfsMountFlags::RDONLY),
+        suid: !found.contains(StatVfsMountFlags::NOSUID),
+        dev: !found.contains(StatVfsMountFlags::NODEV),
+        exec: !found.contains(StatVfsMountFlags::NOEXEC),
+        noatime: found.contains(StatVfsMountFlags::NOATIME),
+        sync: found.contains(StatVfsMountFlags::SYNCHRONOUS),
+    }))
 }
 
 /// The flags of mount(2).

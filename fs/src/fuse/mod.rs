@@ -12,6 +12,7 @@
 //! | `data` | reading, writing, allocating, copying |
 //! | `seek` | finding data and holes |
 //! | `xattr` | extended attributes |
+//! | `control` | attributes that are not stored: settings, sync |
 //! | `attributes` | the core's attributes and times from and to the protocol's |
 //! | `reply` | results to replies, errors to the log and to an errno |
 //! | `negotiate` | what is agreed with the kernel at the start |
@@ -36,6 +37,7 @@
 mod adapter;
 mod attributes;
 mod connect;
+mod control;
 mod data;
 mod directory;
 mod disconnect;
@@ -52,11 +54,11 @@ mod tuning;
 mod xattr;
 
 pub use connect::{check_device, remount};
+pub use control::{MountReport, SETTINGS_ATTRIBUTE, SYNC_ATTRIBUTE};
 pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;
 pub use mount_table::{MountEntry, mounts};
 pub use session::{FuseOptions, FuseSession, KernelOptions};
-pub use xattr::SYNC_ATTRIBUTE;
 
 /// The type of the filesystem: mounts show it as `fuse.braidfs`.
 pub const FSTYPE: &str = "braidfs";

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::adapter::Adapter;
 use super::connect::connect;
+use super::control::Control;
 use super::disconnect::{UnmountMode, unmount};
 use super::error::FuseError;
 use super::mount_table::{MountEntry, mount_on};
@@ -69,7 +70,8 @@ impl FuseSession {
         let acl = SessionACL::All;
         let seeker = Seeker::default();
         let notifier = Arc::new(OnceLock::new());
-        let adapter = Adapter::new(volume.clone(), seeker.clone(), notifier.clone());
+        let control = Control::new(volume.clone(), options.threads.max(1));
+        let adapter = Adapter::new(volume.clone(), control, seeker.clone(), notifier.clone());
         let started = Session::from_fd(adapter, device, acl, config).and_then(|session| {
             // Nobody else sets it.
             let _ = notifier.set(session.notifier());

@@ -10,9 +10,6 @@ use crate::volume::Volume;
 /// The namespaces that are kept. Who may use which, the kernel has checked. What is not listed, POSIX
 /// ACLs among it, is refused: an ACL that is kept but not obeyed would protect nothing.
 const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
-/// Setting this attribute, on any file of a mount, makes everything durable and stores nothing: the
-/// kernel does not pass syncfs(2) on to servers like this one.
-pub const SYNC_ATTRIBUTE: &str = "user.braidfs.sync";
 /// A label that the kernel asks for only where no security module looks after labels.
 const SELINUX_LABEL: &[u8] = b"security.selinux";
 
@@ -49,9 +46,6 @@ pub(super) fn set(
 ) {
     match xattr_mode(flags) {
         _ if !is_kept(name) => reply.refuse(Errno::EOPNOTSUPP),
-        Some(_) if name == SYNC_ATTRIBUTE.as_bytes() => {
-            Call::new("sync", inode).answer_empty(reply, volume.syncfs());
-        }
         Some(mode) => {
             let result = volume.setxattr(inode, name, value, mode);
             Call::new("setxattr", inode).answer_empty(reply, result);
@@ -71,7 +65,7 @@ fn is_kept(name: &[u8]) -> bool {
 }
 
 /// Sends the bytes if the caller has space for them, or their length if it asks for that (space 0).
-fn send(reply: ReplyXattr, bytes: &[u8], space: u32) {
+pub(super) fn send(reply: ReplyXattr, bytes: &[u8], space: u32) {
     match u32::try_from(bytes.len()) {
         Ok(length) if space == 0 => reply.size(length),
         Ok(length) if length <= space => reply.data(bytes),

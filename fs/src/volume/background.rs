@@ -53,7 +53,7 @@ impl Volume {
         }
         let signal: Arc<(Mutex<Signal>, Condvar)> = Arc::default();
         let volume = Arc::downgrade(self);
-        let interval = self.options.commit_interval;
+        let interval = self.settings().commit_interval();
         let for_thread = signal.clone();
         let thread = std::thread::Builder::new()
             .name("braidfs-backend".into())
@@ -62,6 +62,13 @@ impl Volume {
             Ok(thread) => *self.background.lock() = Some(Background { signal, thread }),
             // Writers do the work then, as without the option.
             Err(error) => tracing::warn!("no background thread: {error}"),
+        }
+    }
+
+    /// Has the thread look again at what there is to do, and when.
+    pub(super) fn wake_background(&self) {
+        if let Some(background) = &*self.background.lock() {
+            background.wake();
         }
     }
 
@@ -101,17 +108,16 @@ impl Volume {
         if !self.options.background || !self.store.needs_unify() {
             return;
         }
-        if let Some(background) = &*self.background.lock() {
-            background.wake();
-        }
+        self.wake_background();
     }
 }
 
-fn run(volume: &Weak<Volume>, signal: &(Mutex<Signal>, Condvar), interval: Duration) {
+fn run(volume: &Weak<Volume>, signal: &(Mutex<Signal>, Condvar), mut interval: Duration) {
     let mut last_commit = Instant::now();
     let mut idle_since = Instant::now();
     while wait(signal, interval.saturating_sub(last_commit.elapsed())) {
         let Some(volume) = volume.upgrade() else { return };
+        interval = volume.settings().commit_interval();
         if volume.committer.failure().is_some() {
             return;
         }

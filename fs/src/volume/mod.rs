@@ -13,6 +13,7 @@
 
 mod attributes;
 mod background;
+mod control;
 mod create;
 mod extended;
 mod file;
@@ -25,11 +26,12 @@ mod rename;
 mod statistics;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use braidfs_block::BlockDevice;
 use braidfs_format::{FileKind, InodeNumber, InodeRecord, NameHasher, Superblock};
-use braidfs_pagecache::{CacheConfig, PageCache, WritebackPolicy};
+use braidfs_pagecache::{PageCache, WritebackPolicy};
 use braidfs_store::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store, StoreError};
 use parking_lot::Mutex;
 
@@ -37,6 +39,7 @@ use crate::delta::{ChangeGuard, Committer, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{Filler, Inode, InodeState, InodeTable, PinnedInode};
 use crate::options::{MkfsOptions, MountOptions};
+use crate::settings::Settings;
 use background::Background;
 
 pub use statistics::VolumeStatistics;
@@ -62,6 +65,9 @@ pub struct Volume {
     reclaiming: Mutex<()>,
     /// Held by whoever unmounts.
     closing: Mutex<()>,
+    /// Held by whoever changes settings.
+    controlling: Mutex<()>,
+    commit_interval_ms: AtomicU64,
     hasher: NameHasher,
     options: MountOptions,
     replay: ReplayReport,
@@ -109,7 +115,9 @@ impl Volume {
         let open = OpenOptions { read_only: options.read_only, ..OpenOptions::default() };
         let (store, replay) = Store::open(device, open, progress)?;
         let store = Arc::new(store);
-        let cache = PageCache::new(cache_config(&options))?;
+        let settings = Settings::of_mount(&options);
+        settings.check()?;
+        let cache = PageCache::new(settings.cache_config())?;
         cache.set_memory_deadline(MEMORY_DEADLINE);
         let superblock = store.superblock();
         let inodes = Arc::new(InodeTable::new(store.next_inode()));
@@ -124,6 +132,8 @@ impl Volume {
             rename: Mutex::new(()),
             reclaiming: Mutex::new(()),
             closing: Mutex::new(()),
+            controlling: Mutex::new(()),
+            commit_interval_ms: AtomicU64::new(settings.commit_interval_ms),
             options,
             replay,
         });
@@ -325,21 +335,4 @@ impl Drop for Volume {
             background.stop();
         }
     }
-}
-
-fn cache_config(options: &MountOptions) -> CacheConfig {
-    let mut config = match options.cache_bytes {
-        Some(bytes) => CacheConfig::with_pool_bytes(bytes),
-        None => CacheConfig::with_pool_bytes(default_cache_bytes()),
-    };
-    config.policy = options.policy;
-    config.dedup_zero = options.dedup_zero;
-    config
-}
-
-/// An eighth of the machine's memory, 64 MiB to 2 GiB: the kernel caches most pages too.
-fn default_cache_bytes() -> u64 {
-    let system = rustix::system::sysinfo();
-    let total = (system.totalram as u64).saturating_mul(u64::from(system.mem_unit));
-    (total / 8).clamp(64 << 20, 2 << 30)
 }

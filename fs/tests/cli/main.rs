@@ -5,6 +5,7 @@
 
 mod bad_images;
 mod bad_mounts;
+mod control;
 mod fsck;
 mod life;
 mod look;

@@ -191,7 +191,7 @@ impl Mount {
         let root = std::fs::File::open(self.root()).expect("the mount answers");
         // Hands over what the kernel has; an earlier error that it reports here is no news.
         let _ = rustix::fs::syncfs(&root);
-        rustix::fs::fsetxattr(&root, "user.braidfs.sync", b"", rustix::fs::XattrFlags::empty())
+        rustix::fs::fsetxattr(&root, "system.braidfs.sync", b"", rustix::fs::XattrFlags::empty())
             .expect("what was accepted can be made durable");
     }
 

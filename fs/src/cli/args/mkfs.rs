@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use uuid::Uuid;
 
-use crate::cli::size::parse_size;
+use crate::size::parse_size;
 
 /// Make a volume in a file or on a block device
 ///

@@ -2,6 +2,7 @@
 //!
 //! What a flag means is decided elsewhere; here is only what can be written.
 
+mod control;
 mod look;
 mod mkfs;
 mod mount;
@@ -12,9 +13,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub use control::{ControlArguments, PolicyChoice, SettingsArguments, Switch};
 pub use look::{DumpArguments, DumpWhat, InfoArguments};
 pub use mkfs::MkfsArguments;
-pub use mount::{AccessTimeChoice, MountArguments, MountHelperArguments, PolicyChoice};
+pub use mount::{AccessTimeChoice, MountArguments, MountHelperArguments};
 
 /// A log-structured, checksummed, crash-consistent filesystem in a file
 ///
@@ -57,6 +59,8 @@ pub enum Command {
     Umount(UmountArguments),
     /// Make everything on a mount durable (sync(1) is not passed on to its server)
     Sync(SyncArguments),
+    /// Show the settings of a mount, or change them
+    Control(ControlArguments),
     /// Check a volume, by the program fsck.braidfs
     Fsck(FsckArguments),
     /// Show what a volume is like
@@ -83,7 +87,7 @@ pub struct UmountArguments {
 /// Make everything on a mount durable
 #[derive(Debug, Args)]
 pub struct SyncArguments {
-    /// A directory of the mount, that you may write to
+    /// A directory of the mount
     #[arg(value_name = "DIR")]
     pub place: PathBuf,
 }

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
+use super::SettingsArguments;
 use crate::cli::mount_options::described;
-use crate::cli::size::{parse_duration, parse_size};
+use crate::size::parse_size;
 
 const EXAMPLES: &str = "Examples:\n  \
     braidfs mount disk.img mnt --create 2G\n  \
@@ -55,38 +55,21 @@ pub struct MountArguments {
     /// Let other users in, as far as the permissions of files go
     #[arg(long)]
     pub allow_other: bool,
-    /// What to do when a page is written that is under writeback
-    #[arg(long, value_name = "POLICY", value_enum)]
-    pub writeback_policy: Option<PolicyChoice>,
     /// Memory for cached pages; by default a share of the machine's memory
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub cache_size: Option<u64>,
-    /// The longest a change stays in memory only, as 5s or 500ms [default: 5s]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub commit_interval: Option<Duration>,
+    /// What `braidfs control` can change later
+    #[command(flatten)]
+    pub settings: SettingsArguments,
     /// When reading a file updates its access time [default: relatime]
     #[arg(long, value_name = "WHEN", value_enum)]
     pub access_time: Option<AccessTimeChoice>,
-    /// Write pages of zeros as they are, instead of making holes of them
-    #[arg(long)]
-    pub keep_zeros: bool,
     /// Threads that answer requests [default: by the number of processors]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
     /// Append the log to this file; with --daemon, nothing is logged otherwise
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
-}
-
-/// What to do when a page is written that is under writeback.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PolicyChoice {
-    /// Copy the page, write to the copy, and never wait
-    Fork,
-    /// Wait until the page is written
-    Wait,
-    /// Copy every page as soon as its writeback begins
-    Copy,
 }
 
 /// When reading a file updates its access time.

@@ -78,6 +78,14 @@ pub fn human(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[power])
 }
 
+/// A duration for people: `5 s`, `1.5 s`, `250 ms`.
+pub fn human_duration(duration: Duration) -> String {
+    match duration.as_millis() {
+        ms @ ..1000 => format!("{ms} ms"),
+        _ => format!("{} s", duration.as_secs_f64()),
+    }
+}
+
 /// Parses a duration as `5`, `5s`, `500ms` or `2m`.
 ///
 /// # Errors
@@ -156,6 +164,9 @@ mod tests {
         assert_eq!(parse_duration("5 s"), Ok(Duration::from_secs(5)));
         assert_eq!(parse_duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for (ms, text) in [(250, "250 ms"), (1500, "1.5 s"), (5000, "5 s"), (0, "0 ms")] {
+            assert_eq!(human_duration(Duration::from_millis(ms)), text);
+        }
         for text in ["", "0", "fast", "5h30", "-1s", "1.5s", "99999999999999999999"] {
             assert!(parse_duration(text).is_err(), "{text}");
         }

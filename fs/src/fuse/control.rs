@@ -1,0 +1,102 @@
+//! Talking to the server of a mount: attributes of its directories that are not stored.
+//!
+//! Their names begin with `system.braidfs.`, a namespace for which the kernel leaves all decisions to
+//! the filesystem: so they work whoever the root directory belongs to, they are not listed, and no
+//! copying program takes them along. They are the same on every inode of the mount.
+//!
+//! | attribute | read | written |
+//! |---|---|---|
+//! | `sync` | - | anything: makes everything durable; anybody may, as with syncfs(2) |
+//! | `settings` | JSON: [`MountReport`] | JSON: [`SettingsChange`]; root, and who mounted |
+//!
+//! Why not an ioctl: it would need unsafe code to send, and cannot be used from a shell.
+
+use std::sync::Arc;
+
+use fuser::{Errno, ReplyEmpty, ReplyXattr};
+use serde::{Deserialize, Serialize};
+
+use super::reply::{Call, Refuse};
+use super::xattr::send;
+use crate::settings::{Settings, SettingsChange};
+use crate::types::InodeNumber;
+use crate::volume::Volume;
+
+/// What the names of all of them begin with.
+const PREFIX: &str = "system.braidfs.";
+/// Written with anything, it makes everything durable: the kernel does not pass syncfs(2) on to
+/// servers like this one.
+pub const SYNC_ATTRIBUTE: &str = "system.braidfs.sync";
+/// What is in force, and how it is changed.
+pub const SETTINGS_ATTRIBUTE: &str = "system.braidfs.settings";
+
+/// What a mount is like.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountReport {
+    /// What can be changed, and the size of the cache.
+    #[serde(flatten)]
+    pub settings: Settings,
+    /// Threads that answer requests.
+    pub threads: usize,
+    /// The version of the program that serves.
+    pub server_version: String,
+    /// Its process id.
+    pub server_pid: u32,
+}
+
+/// The server's side.
+pub(super) struct Control {
+    volume: Arc<Volume>,
+    threads: usize,
+    owner: u32,
+}
+
+impl Control {
+    /// Controls `volume`, which this process serves with so many threads.
+    pub fn new(volume: Arc<Volume>, threads: usize) -> Self {
+        Self { volume, threads, owner: rustix::process::geteuid().as_raw() }
+    }
+
+    /// Whether this is an attribute that is not stored.
+    pub fn is_for(name: &[u8]) -> bool {
+        name.starts_with(PREFIX.as_bytes())
+    }
+
+    /// GETXATTR of such an attribute.
+    pub fn get(&self, name: &[u8], space: u32, reply: ReplyXattr) {
+        let value = match std::str::from_utf8(name) {
+            Ok(SETTINGS_ATTRIBUTE) => serde_json::to_vec(&self.report()),
+            _ => return reply.refuse(Errno::ENODATA),
+        };
+        match value {
+            Ok(value) => send(reply, &value, space),
+            Err(_) => reply.refuse(Errno::EIO),
+        }
+    }
+
+    /// SETXATTR of such an attribute, by a user.
+    pub fn set(&self, inode: InodeNumber, name: &[u8], value: &[u8], uid: u32, reply: ReplyEmpty) {
+        let result = match std::str::from_utf8(name) {
+            Ok(SYNC_ATTRIBUTE) => self.volume.syncfs(),
+            Ok(_) if uid != 0 && uid != self.owner => return reply.refuse(Errno::EPERM),
+            Ok(SETTINGS_ATTRIBUTE) => match serde_json::from_slice::<SettingsChange>(value) {
+                Ok(change) => self.volume.change_settings(&change).map(drop),
+                Err(error) => {
+                    tracing::debug!("settings that make no sense: {error}");
+                    return reply.refuse(Errno::EINVAL);
+                }
+            },
+            _ => return reply.refuse(Errno::EOPNOTSUPP),
+        };
+        Call::new("control", inode).answer_empty(reply, result);
+    }
+
+    fn report(&self) -> MountReport {
+        MountReport {
+            settings: self.volume.settings(),
+            threads: self.threads,
+            server_version: env!("CARGO_PKG_VERSION").to_owned(),
+            server_pid: std::process::id(),
+        }
+    }
+}
