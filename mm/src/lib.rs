@@ -25,6 +25,15 @@
 //! handle, and not another table. Operations fail before they change anything or not at all;
 //! [`PageTable::reserve`] pays in advance.
 //!
+//! # Regions and address spaces
+//!
+//! [`Regions`] are ranges with a value each, for thousands of them: where a mapped range lies, or
+//! which blocks a file has. A reader's [`LastLookup`] answers what it asked last without a search,
+//! misses included. An [`AddressSpace`] is regions over a page table: [map](AddressSpace::map),
+//! [unmap](AddressSpace::unmap), [fault](AddressSpace::fault), [protect](AddressSpace::protect),
+//! [discard](AddressSpace::discard), [fork](AddressSpace::fork); what fills a page is a
+//! [`PageSource`].
+//!
 //! # Example
 //!
 //! ```
@@ -66,10 +75,12 @@
 //!
 //! # Locks
 //!
-//! There are none here: a pool is lock-free, and a table is data that its owner locks.
+//! A pool is lock-free; tables and regions are data that their owner locks. Only an
+//! [`AddressSpace`] has a lock of its own, which it holds while nobody else is asked for anything.
 
 #![deny(unsafe_code)]
 
+mod address_space;
 mod error;
 #[allow(unsafe_code)]
 mod frame;
@@ -79,6 +90,10 @@ mod table;
 mod table_memory;
 mod zero;
 
+pub use address_space::{
+    Access, AddressSpace, Backing, Fault, Mapped, PageSource, Protection, Resolved, Signal,
+    SourcePage, SpaceError, WritablePage,
+};
 pub use error::{PoolError, TableError};
 pub use frame::{
     Frame, FrameMetadata, FrameMut, FrameNumber, FramePool, FrameRef, FrameRun, PoolConfig,

@@ -1,6 +1,7 @@
 //! The memory of a reader: what it found last, and where it last found nothing.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Found;
 
@@ -9,8 +10,8 @@ use super::Found;
 ///
 /// Both are known as *whole ranges*, so all addresses of a hole are answered after the first. Each
 /// remembers the generation in which it was found: a region is forgotten when something was removed
-/// since, a gap when something was added. What is remembered of other regions, or of a copy that
-/// went another way, is never taken for an answer: no two changes ever have the same generation.
+/// since, a gap when something was added. What is remembered of other regions, or of those that these
+/// are a copy of, is never taken for an answer: they never have the same generations.
 #[derive(Debug, Clone)]
 pub struct LastLookup<V> {
     region: Option<(Range<u64>, V)>,
@@ -26,6 +27,33 @@ pub(super) struct Generations {
     pub(super) added: u64,
     /// The last change that removed a region, or changed its value.
     pub(super) removed: u64,
+}
+
+impl Generations {
+    /// Those of regions that nobody has looked at.
+    pub(super) fn new() -> Self {
+        let now = next_generation();
+        Self { added: now, removed: now }
+    }
+
+    /// Notes that something was added.
+    pub(super) fn note_added(&mut self) {
+        self.added = next_generation();
+    }
+
+    /// Notes that something was removed, or has another value.
+    pub(super) fn note_removed(&mut self) {
+        self.removed = next_generation();
+    }
+}
+
+/// A number that no change had before: in no regions of the process, so that what a reader
+/// remembers of some regions is never taken for an answer by others.
+fn next_generation() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    // Relaxed: the numbers need only differ; who may see the regions they stand for is settled by
+    // the lock of their owner.
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl<V> Default for LastLookup<V> {

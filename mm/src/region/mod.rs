@@ -5,7 +5,7 @@
 //! thousands of regions can come and go; and, what mattered more there, *a search that found nothing
 //! is remembered* like one that found something, since most are of that kind and repeat themselves.
 //!
-//! * [`node`], [`edit`], [`find`]: the tree. Its leaves hold up to 63 regions each, so the way
+//! * [`node`], [`edit`], [`mod@find`]: the tree. Its leaves hold up to 63 regions each, so the way
 //!   down is short and ends in memory that lies together; its weights count leaves.
 //! * [`last`]: what a reader found last. See [`LastLookup`] for when that is out of date.
 //! * [`value`]: what becomes of values when regions are cut and joined.
@@ -33,7 +33,6 @@ mod tests;
 mod value;
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use thiserror::Error;
 
@@ -77,15 +76,16 @@ pub struct Regions<V> {
 }
 
 impl<V> Clone for Regions<V> {
+    /// Shares all nodes. What a reader remembers of the one is no answer for the other, since what
+    /// is added to the one from now on is not in the other: so the copy has generations of its own.
     fn clone(&self) -> Self {
-        Self { root: self.root.clone(), ..*self }
+        Self { root: self.root.clone(), count: self.count, generations: Generations::new() }
     }
 }
 
 impl<V> Default for Regions<V> {
     fn default() -> Self {
-        let now = next_generation();
-        Self { root: None, count: 0, generations: Generations { added: now, removed: now } }
+        Self { root: None, count: 0, generations: Generations::new() }
     }
 }
 
@@ -167,7 +167,7 @@ impl<V: RegionValue> Regions<V> {
             return Err(RegionError::Overlap { asked: range, existing });
         }
         self.put(Region { start: range.start, end: range.end, value });
-        self.generations.added = next_generation();
+        self.generations.note_added();
         Ok(())
     }
 
@@ -177,7 +177,7 @@ impl<V: RegionValue> Regions<V> {
         if self.iter(range.clone()).next().is_none() {
             return Vec::new();
         }
-        self.generations.removed = next_generation();
+        self.generations.note_removed();
         self.cut(range.start);
         self.cut(range.end);
         let starts: Vec<u64> = self.iter(range).map(|(region, _)| region.start).collect();
@@ -212,8 +212,8 @@ impl<V: RegionValue> Regions<V> {
 
     /// Takes out everything.
     pub fn clear(&mut self) {
-        *self = Self { generations: self.generations, ..Self::default() };
-        self.generations.removed = next_generation();
+        (self.root, self.count) = (None, 0);
+        self.generations.note_removed();
     }
 
     /// Puts a region where there is none, and joins it with its neighbours.
@@ -280,13 +280,4 @@ impl<V: RegionValue> Regions<V> {
     fn region_mut(&mut self, start: u64) -> Option<&mut Region<V>> {
         edit::region_mut(self.root.as_mut()?, start)
     }
-}
-
-/// A number that no change had before: in no regions of the process, so that what a reader
-/// remembers of some regions is never taken for an answer by others.
-fn next_generation() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    // Relaxed: the numbers need only differ; who may see the regions they stand for is settled by
-    // the lock of their owner.
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }

@@ -274,12 +274,15 @@ fn an_insert_outdates_misses_only_and_a_removal_hits_only() {
 }
 
 #[test]
-fn memories_of_other_regions_and_of_diverged_copies_are_no_answers() {
+fn memories_of_other_regions_and_of_copies_are_no_answers() {
     let (mut regions, mut last) = (Regions::new(), LastLookup::new());
     regions.insert(0..10, Uniform(1)).unwrap();
     let mut copy = regions.clone();
     assert_eq!(regions.lookup(0, &mut last).value(), Some(&Uniform(1)));
-    assert!(last.knows_region(0, &copy.generations), "a copy that did not change is the same");
+    assert!(!last.knows_region(0, &copy.generations));
+    regions.insert(50..60, Uniform(5)).unwrap();
+    assert_eq!(regions.lookup(50, &mut last).value(), Some(&Uniform(5)));
+    assert!(copy.lookup(50, &mut last).is_gap(), "added after the copy was made");
     copy.replace(0..10, Uniform(2)).unwrap();
     regions.replace(20..30, Uniform(3)).unwrap();
     assert_eq!(copy.lookup(0, &mut last).value(), Some(&Uniform(2)));
