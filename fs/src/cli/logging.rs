@@ -45,12 +45,12 @@ fn filter(verbosity: u8) -> CliResult<EnvFilter> {
     })
 }
 
-/// What `-v` means. fuser reports every reply that came too late as an error, which it is not.
+/// What `-v` means.
 fn default_filter(verbosity: u8) -> &'static str {
     match verbosity {
-        0 => "warn,fuser=off",
-        1 => "info,fuser=error",
-        2 => "debug,fuser=info",
+        0 => "warn",
+        1 => "info",
+        2 => "debug",
         _ => "trace",
     }
 }

@@ -13,10 +13,11 @@
 
 use std::sync::Arc;
 
-use fuser::{Errno, ReplyEmpty, ReplyXattr};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::reply::{Call, Refuse};
+use super::protocol::Reply;
+use super::reply::Call;
 use super::xattr::send;
 use crate::settings::{Settings, SettingsChange};
 use crate::types::InodeNumber;
@@ -63,30 +64,30 @@ impl Control {
     }
 
     /// GETXATTR of such an attribute.
-    pub fn get(&self, name: &[u8], space: u32, reply: ReplyXattr) {
+    pub fn get(&self, name: &[u8], space: u32, reply: Reply) {
         let value = match std::str::from_utf8(name) {
             Ok(SETTINGS_ATTRIBUTE) => serde_json::to_vec(&self.report()),
-            _ => return reply.refuse(Errno::ENODATA),
+            _ => return reply.error(Errno::NODATA),
         };
         match value {
             Ok(value) => send(reply, &value, space),
-            Err(_) => reply.refuse(Errno::EIO),
+            Err(_) => reply.error(Errno::IO),
         }
     }
 
     /// SETXATTR of such an attribute, by a user.
-    pub fn set(&self, inode: InodeNumber, name: &[u8], value: &[u8], uid: u32, reply: ReplyEmpty) {
+    pub fn set(&self, inode: InodeNumber, name: &[u8], value: &[u8], uid: u32, reply: Reply) {
         let result = match std::str::from_utf8(name) {
             Ok(SYNC_ATTRIBUTE) => self.volume.syncfs(),
-            Ok(_) if uid != 0 && uid != self.owner => return reply.refuse(Errno::EPERM),
+            Ok(_) if uid != 0 && uid != self.owner => return reply.error(Errno::PERM),
             Ok(SETTINGS_ATTRIBUTE) => match serde_json::from_slice::<SettingsChange>(value) {
                 Ok(change) => self.volume.change_settings(&change).map(drop),
                 Err(error) => {
                     tracing::debug!("settings that make no sense: {error}");
-                    return reply.refuse(Errno::EINVAL);
+                    return reply.error(Errno::INVAL);
                 }
             },
-            _ => return reply.refuse(Errno::EOPNOTSUPP),
+            _ => return reply.error(Errno::OPNOTSUPP),
         };
         Call::new("control", inode).answer_empty(reply, result);
     }

@@ -1,13 +1,11 @@
 //! File content: reading, writing, allocating, copying.
 
 use std::cell::RefCell;
-use std::sync::OnceLock;
 
-use fuser::{
-    CopyFileRangeFlags, Errno, INodeNo, Notifier, ReplyData, ReplyEmpty, ReplyWrite, WriteFlags,
-};
+use rustix::io::Errno;
 
-use super::reply::{Call, Refuse};
+use super::protocol::{Notifier, Reply, WriteKind};
+use super::reply::Call;
 use crate::error::FsResult;
 use crate::types::{FallocateMode, InodeNumber};
 use crate::volume::Volume;
@@ -21,7 +19,7 @@ thread_local! {
 }
 
 /// READ.
-pub(super) fn read(volume: &Volume, inode: InodeNumber, offset: u64, size: u32, reply: ReplyData) {
+pub(super) fn read(volume: &Volume, inode: InodeNumber, offset: u64, size: u32, reply: Reply) {
     READ_BUFFER.with_borrow_mut(|buffer| {
         let size = size as usize;
         if buffer.len() < size {
@@ -39,39 +37,36 @@ pub(super) fn write(
     inode: InodeNumber,
     offset: u64,
     bytes: &[u8],
-    flags: WriteFlags,
-    reply: ReplyWrite,
+    kind: WriteKind,
+    reply: Reply,
 ) {
-    let kill_suid_sgid = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
-    let result = volume.write(inode, offset, bytes, kill_suid_sgid);
+    let result = volume.write(inode, offset, bytes, kind.kills_privileges);
     Call::new("write", inode).answer(reply, result, |reply, count| reply.written(count as u32));
 }
 
 /// After a WRITE from the kernel's cache: the file has other blocks now than the kernel remembers. It
 /// asks anew by itself when the file is closed, but not while it is open.
-pub(super) fn blocks_changed(notifier: &OnceLock<Notifier>, inode: InodeNumber) {
+pub(super) fn blocks_changed(notifier: &Notifier, inode: InodeNumber) {
     const ATTRIBUTES_ONLY: i64 = -1;
-    if let Some(notifier) = notifier.get() {
-        // An inode that the kernel has forgotten has nothing to be told.
-        let _ = notifier.inval_inode(INodeNo(inode), ATTRIBUTES_ONLY, 0);
-    }
+    // An inode that the kernel has forgotten has nothing to be told.
+    let _ = notifier.invalidate(inode, ATTRIBUTES_ONLY, 0);
 }
 
 /// FALLOCATE.
 pub(super) fn fallocate(
     volume: &Volume,
     inode: InodeNumber,
-    mode: i32,
+    mode: u32,
     offset: u64,
     length: u64,
-    reply: ReplyEmpty,
+    reply: Reply,
 ) {
-    match fallocate_mode(mode) {
+    match fallocate_mode(mode.cast_signed()) {
         Some(mode) => {
             let result = volume.fallocate(inode, mode, offset, length);
             Call::new("fallocate", inode).answer_empty(reply, result);
         }
-        None => reply.refuse(Errno::EOPNOTSUPP),
+        None => reply.error(Errno::OPNOTSUPP),
     }
 }
 
@@ -90,17 +85,19 @@ pub(super) fn copy(
     from: Position,
     to: Position,
     length: u64,
-    flags: CopyFileRangeFlags,
-    reply: ReplyWrite,
+    flags: u64,
+    long: bool,
+    reply: Reply,
 ) {
-    if !flags.is_empty() {
-        return reply.refuse(Errno::EINVAL);
+    if flags != 0 {
+        return reply.error(Errno::INVAL);
     }
     let length = length.min(MAX_COPY_BYTES);
     let result: FsResult<u64> =
         volume.copy_file_range(from.inode, from.offset, to.inode, to.offset, length);
-    Call::new("copy_file_range", to.inode)
-        .answer(reply, result, |reply, count| reply.written(count as u32));
+    Call::new("copy_file_range", to.inode).answer(reply, result, |reply, count| {
+        if long { reply.offset(count) } else { reply.written(count as u32) }
+    });
 }
 
 /// What the mode of fallocate(2) asks for; `None` for what is not supported.

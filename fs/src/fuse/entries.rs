@@ -1,18 +1,15 @@
 //! Names: looking up, making, linking, removing and renaming.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+use rustix::io::Errno;
 
-use fuser::{
-    Errno, FileHandle, FopenFlags, Generation, RenameFlags, ReplyCreate, ReplyEmpty, ReplyEntry,
-    Request,
-};
-
-use super::attributes::{FOREVER, bare_attr, file_attr, generation};
-use super::reply::{Call, Refuse};
+use super::protocol::{Header, Reply};
+use super::reply::Call;
 use crate::error::{FsErrorKind, FsResult};
 use crate::types::{Attributes, Credentials, FileKind, InodeNumber, RenameMode};
 use crate::volume::Volume;
+
+/// O_EXCL as requests have it.
+const O_EXCL: u32 = libc::O_EXCL.cast_unsigned();
 
 /// A name in a directory.
 #[derive(Clone, Copy)]
@@ -25,21 +22,21 @@ pub(super) struct Place<'a> {
 
 impl<'a> Place<'a> {
     /// The place of `name` in `parent`.
-    pub fn new(parent: fuser::INodeNo, name: &'a OsStr) -> Self {
-        Self { parent: parent.0, name: name.as_bytes() }
+    pub fn new(parent: InodeNumber, name: &'a [u8]) -> Self {
+        Self { parent, name }
     }
 }
 
 /// Who asks.
-pub(super) fn credentials(request: &Request) -> Credentials {
-    Credentials { uid: request.uid(), gid: request.gid() }
+pub(super) fn credentials(header: &Header) -> Credentials {
+    Credentials { uid: header.uid, gid: header.gid }
 }
 
 /// LOOKUP. A name that is not there is an answer that the kernel keeps, not an error.
-pub(super) fn lookup(volume: &Volume, place: Place<'_>, reply: ReplyEntry) {
+pub(super) fn lookup(volume: &Volume, place: Place<'_>, reply: Reply) {
     match volume.lookup(place.parent, place.name) {
         Err(error) if error.kind() == FsErrorKind::NotFound => {
-            reply.entry(&FOREVER, &bare_attr(0, FileKind::Regular), Generation(0));
+            reply.entry(None);
         }
         result => Call::new("lookup", place.parent).answer_entry(reply, result),
     }
@@ -52,7 +49,7 @@ pub(super) fn mknod(
     mode: u32,
     device: u32,
     owner: &Credentials,
-    reply: ReplyEntry,
+    reply: Reply,
 ) {
     let result = volume.mknod(place.parent, place.name, mode, device, owner);
     Call::new("mknod", place.parent).answer_entry(reply, result);
@@ -64,7 +61,7 @@ pub(super) fn mkdir(
     place: Place<'_>,
     mode: u32,
     owner: &Credentials,
-    reply: ReplyEntry,
+    reply: Reply,
 ) {
     let result = volume.mkdir(place.parent, place.name, mode, owner);
     Call::new("mkdir", place.parent).answer_entry(reply, result);
@@ -76,14 +73,14 @@ pub(super) fn symlink(
     place: Place<'_>,
     target: &[u8],
     owner: &Credentials,
-    reply: ReplyEntry,
+    reply: Reply,
 ) {
     let result = volume.symlink(place.parent, place.name, target, owner);
     Call::new("symlink", place.parent).answer_entry(reply, result);
 }
 
 /// LINK.
-pub(super) fn link(volume: &Volume, inode: InodeNumber, place: Place<'_>, reply: ReplyEntry) {
+pub(super) fn link(volume: &Volume, inode: InodeNumber, place: Place<'_>, reply: Reply) {
     let result = volume.link(inode, place.parent, place.name);
     Call::new("link", inode).answer_entry(reply, result);
 }
@@ -93,16 +90,13 @@ pub(super) fn create(
     volume: &Volume,
     place: Place<'_>,
     mode: u32,
-    flags: i32,
+    flags: u32,
     owner: &Credentials,
-    reply: ReplyCreate,
+    reply: Reply,
 ) {
     let result = create_or_find(volume, place, mode, flags, owner);
-    Call::new("create", place.parent).answer(reply, result, |reply, attributes| {
-        let (attr, generation) = (file_attr(&attributes), generation(&attributes));
-        let flags = FopenFlags::FOPEN_KEEP_CACHE;
-        reply.created(&FOREVER, &attr, generation, FileHandle(0), flags);
-    });
+    Call::new("create", place.parent)
+        .answer(reply, result, |reply, attributes| reply.created(&attributes));
 }
 
 /// Makes the file; finds it, if it is there already and O_EXCL does not forbid that.
@@ -110,12 +104,12 @@ fn create_or_find(
     volume: &Volume,
     place: Place<'_>,
     mode: u32,
-    flags: i32,
+    flags: u32,
     owner: &Credentials,
 ) -> FsResult<Attributes> {
     let mode = FileKind::Regular.mode_bits() | (mode & 0o7777);
     match volume.mknod(place.parent, place.name, mode, 0, owner) {
-        Err(error) if error.kind() == FsErrorKind::Exists && flags & libc::O_EXCL == 0 => {
+        Err(error) if error.kind() == FsErrorKind::Exists && flags & O_EXCL == 0 => {
             volume.lookup(place.parent, place.name)
         }
         result => result,
@@ -123,44 +117,35 @@ fn create_or_find(
 }
 
 /// UNLINK.
-pub(super) fn unlink(volume: &Volume, place: Place<'_>, reply: ReplyEmpty) {
+pub(super) fn unlink(volume: &Volume, place: Place<'_>, reply: Reply) {
     let result = volume.unlink(place.parent, place.name);
     Call::new("unlink", place.parent).answer_empty(reply, result);
 }
 
 /// RMDIR.
-pub(super) fn rmdir(volume: &Volume, place: Place<'_>, reply: ReplyEmpty) {
+pub(super) fn rmdir(volume: &Volume, place: Place<'_>, reply: Reply) {
     let result = volume.rmdir(place.parent, place.name);
     Call::new("rmdir", place.parent).answer_empty(reply, result);
 }
 
 /// RENAME and RENAME2.
-pub(super) fn rename(
-    volume: &Volume,
-    from: Place<'_>,
-    to: Place<'_>,
-    flags: RenameFlags,
-    reply: ReplyEmpty,
-) {
+pub(super) fn rename(volume: &Volume, from: Place<'_>, to: Place<'_>, flags: u32, reply: Reply) {
     match rename_mode(flags) {
         Some(mode) => {
             let result = volume.rename(from.parent, from.name, to.parent, to.name, mode);
             Call::new("rename", from.parent).answer_empty(reply, result);
         }
-        None => reply.refuse(Errno::EINVAL),
+        None => reply.error(Errno::INVAL),
     }
 }
 
 /// What the flags ask for; `None` for what is not supported, as RENAME_WHITEOUT.
-fn rename_mode(flags: RenameFlags) -> Option<RenameMode> {
-    if flags.is_empty() {
-        Some(RenameMode::Replace)
-    } else if flags == RenameFlags::RENAME_NOREPLACE {
-        Some(RenameMode::NoReplace)
-    } else if flags == RenameFlags::RENAME_EXCHANGE {
-        Some(RenameMode::Exchange)
-    } else {
-        None
+fn rename_mode(flags: u32) -> Option<RenameMode> {
+    match flags {
+        0 => Some(RenameMode::Replace),
+        libc::RENAME_NOREPLACE => Some(RenameMode::NoReplace),
+        libc::RENAME_EXCHANGE => Some(RenameMode::Exchange),
+        _ => None,
     }
 }
 
@@ -170,10 +155,10 @@ mod tests {
 
     #[test]
     fn flags_of_rename_that_contradict_are_refused() {
-        assert_eq!(rename_mode(RenameFlags::empty()), Some(RenameMode::Replace));
-        assert_eq!(rename_mode(RenameFlags::RENAME_EXCHANGE), Some(RenameMode::Exchange));
-        assert_eq!(rename_mode(RenameFlags::RENAME_NOREPLACE), Some(RenameMode::NoReplace));
-        assert_eq!(rename_mode(RenameFlags::RENAME_WHITEOUT), None);
-        assert_eq!(rename_mode(RenameFlags::RENAME_EXCHANGE | RenameFlags::RENAME_NOREPLACE), None);
+        assert_eq!(rename_mode(0), Some(RenameMode::Replace));
+        assert_eq!(rename_mode(libc::RENAME_EXCHANGE), Some(RenameMode::Exchange));
+        assert_eq!(rename_mode(libc::RENAME_NOREPLACE), Some(RenameMode::NoReplace));
+        assert_eq!(rename_mode(libc::RENAME_WHITEOUT), None);
+        assert_eq!(rename_mode(libc::RENAME_EXCHANGE | libc::RENAME_NOREPLACE), None);
     }
 }

@@ -1,56 +1,58 @@
 //! Operations on an inode as a whole: attributes, link targets, durability.
 
-use fuser::{ReplyAttr, ReplyData, ReplyEmpty, ReplyStatfs, Request};
-
+use super::protocol::{AttributeChange, Reply, TimeToSet};
 use super::reply::Call;
-use crate::types::{InodeNumber, SetAttributes};
+use crate::types::{InodeNumber, SetAttributes, SetTime};
 use crate::volume::Volume;
 
 /// GETATTR.
-pub(super) fn attributes(volume: &Volume, inode: InodeNumber, reply: ReplyAttr) {
+pub(super) fn attributes(volume: &Volume, inode: InodeNumber, reply: Reply) {
     Call::new("getattr", inode).answer_attributes(reply, volume.getattr(inode));
 }
 
-/// SETATTR.
-pub(super) fn change(
-    volume: &Volume,
-    inode: InodeNumber,
-    changes: &SetAttributes,
-    reply: ReplyAttr,
-) {
-    Call::new("setattr", inode).answer_attributes(reply, volume.setattr(inode, changes));
+/// STATX.
+pub(super) fn statx(volume: &Volume, inode: InodeNumber, reply: Reply) {
+    Call::new("statx", inode)
+        .answer(reply, volume.getattr(inode), |reply, attributes| reply.statx(&attributes));
 }
 
-/// Whether a SETATTR takes setuid and setgid away, which the kernel leaves to us
-/// (FUSE_HANDLE_KILLPRIV_V2): a new owner always does; so does a new size, unless the caller may
-/// keep them (CAP_FSETID). fuser does not pass on the flag that says so; root has that capability.
-pub(super) fn takes_privileges(request: &Request, new_owner: bool, size: Option<u64>) -> bool {
-    new_owner || (size.is_some() && request.uid() != 0)
+/// SETATTR. Setuid and setgid go with a new owner, and with a new size if the kernel says so (it
+/// leaves that to us: FUSE_HANDLE_KILLPRIV_V2).
+pub(super) fn change(volume: &Volume, inode: InodeNumber, change: &AttributeChange, reply: Reply) {
+    let has_new_owner = change.uid.is_some() || change.gid.is_some();
+    let changes = SetAttributes {
+        mode: change.mode,
+        uid: change.uid,
+        gid: change.gid,
+        size: change.size,
+        accessed: change.accessed.map(set_time),
+        modified: change.modified.map(set_time),
+        changed: change.changed,
+        clear_suid_sgid: has_new_owner || change.kills_privileges,
+    };
+    Call::new("setattr", inode).answer_attributes(reply, volume.setattr(inode, &changes));
+}
+
+fn set_time(time: TimeToSet) -> SetTime {
+    match time {
+        TimeToSet::Now => SetTime::Now,
+        TimeToSet::At(time) => SetTime::At(time),
+    }
 }
 
 /// READLINK.
-pub(super) fn link_target(volume: &Volume, inode: InodeNumber, reply: ReplyData) {
+pub(super) fn link_target(volume: &Volume, inode: InodeNumber, reply: Reply) {
     Call::new("readlink", inode)
         .answer(reply, volume.readlink(inode), |reply, target| reply.data(&target));
 }
 
 /// FSYNC and FSYNCDIR; the reply may come from the thread that leads the commit.
-pub(super) fn make_durable(volume: &Volume, inode: InodeNumber, reply: ReplyEmpty) {
+pub(super) fn make_durable(volume: &Volume, inode: InodeNumber, reply: Reply) {
     let call = Call::new("fsync", inode);
     volume.fsync_then(inode, Box::new(move |outcome| call.answer_empty(reply, outcome)));
 }
 
 /// STATFS.
-pub(super) fn statistics(volume: &Volume, reply: ReplyStatfs) {
-    let found = volume.statfs();
-    reply.statfs(
-        found.blocks,
-        found.blocks_free,
-        found.blocks_available,
-        found.inodes,
-        found.inodes_free,
-        found.block_size,
-        found.name_max,
-        found.block_size,
-    );
+pub(super) fn statistics(volume: &Volume, reply: Reply) {
+    reply.statistics(&volume.statfs());
 }

@@ -1,6 +1,6 @@
 //! The FUSE adapter: answers each request of the kernel with one call of the core.
 //!
-//! Purpose: everything that knows `fuser` or the protocol, and nothing else. The core is driven
+//! Purpose: everything that knows the protocol, and nothing else. The core is driven
 //! without this module by the tests.
 //!
 //! | module | what |
@@ -13,7 +13,7 @@
 //! | `seek` | finding data and holes |
 //! | `xattr` | extended attributes |
 //! | `control` | attributes that are not stored: settings, sync |
-//! | `attributes` | the core's attributes and times from and to the protocol's |
+//! | `protocol` | the protocol itself: requests, replies, the threads that serve |
 //! | `reply` | results to replies, errors to the log and to an errno |
 //! | `negotiate` | what is agreed with the kernel at the start |
 //! | `session` | a mount's life: mount, serve, end |
@@ -35,7 +35,6 @@
 //! Lock order: no lock is held here while the core is called.
 
 mod adapter;
-mod attributes;
 mod connect;
 mod control;
 mod data;
@@ -47,6 +46,7 @@ mod fusermount;
 mod inode;
 mod mount_table;
 mod negotiate;
+mod protocol;
 mod reply;
 mod seek;
 mod session;

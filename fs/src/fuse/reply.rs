@@ -1,43 +1,11 @@
 //! Results to replies: what succeeded is sent, what failed is logged and answered with its errno.
 
-use fuser::{
-    Errno, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyWrite, ReplyXattr,
-};
+use rustix::io::Errno;
 use tracing::{debug, error};
 
-use super::attributes::{FOREVER, file_attr, generation};
+use super::protocol::Reply;
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::types::{Attributes, InodeNumber};
-
-/// A reply that can say no.
-pub(super) trait Refuse {
-    /// Answers with an errno.
-    fn refuse(self, errno: Errno);
-}
-
-macro_rules! refuse {
-    ($($reply:ty),+) => {
-        $(impl Refuse for $reply {
-            fn refuse(self, errno: Errno) {
-                self.error(errno);
-            }
-        })+
-    };
-}
-
-refuse!(
-    ReplyAttr,
-    ReplyCreate,
-    ReplyData,
-    ReplyDirectory,
-    ReplyDirectoryPlus,
-    ReplyEmpty,
-    ReplyEntry,
-    ReplyLseek,
-    ReplyWrite,
-    ReplyXattr
-);
 
 /// What is being answered, for the log.
 #[derive(Debug, Clone, Copy)]
@@ -55,29 +23,29 @@ impl Call {
     }
 
     /// Sends the value with `send`, or logs the error and refuses.
-    pub fn answer<R: Refuse, T>(self, reply: R, result: FsResult<T>, send: impl FnOnce(R, T)) {
+    pub fn answer<T>(self, reply: Reply, result: FsResult<T>, send: impl FnOnce(Reply, T)) {
         match result {
             Ok(value) => send(reply, value),
-            Err(failure) => reply.refuse(self.errno(&failure)),
+            Err(failure) => reply.error(self.errno(&failure)),
         }
     }
 
     /// Answers with nothing but success.
-    pub fn answer_empty(self, reply: ReplyEmpty, result: FsResult<()>) {
+    pub fn answer_empty(self, reply: Reply, result: FsResult<()>) {
         self.answer(reply, result, |reply, ()| reply.ok());
     }
 
     /// Answers with attributes.
-    pub fn answer_attributes(self, reply: ReplyAttr, result: FsResult<Attributes>) {
+    pub fn answer_attributes(self, reply: Reply, result: FsResult<Attributes>) {
         self.answer(reply, result, |reply, attributes| {
-            reply.attr(&FOREVER, &file_attr(&attributes));
+            reply.attributes(&attributes);
         });
     }
 
     /// Answers with an entry.
-    pub fn answer_entry(self, reply: ReplyEntry, result: FsResult<Attributes>) {
+    pub fn answer_entry(self, reply: Reply, result: FsResult<Attributes>) {
         self.answer(reply, result, |reply, attributes| {
-            reply.entry(&FOREVER, &file_attr(&attributes), generation(&attributes));
+            reply.entry(Some(&attributes));
         });
     }
 
@@ -91,6 +59,6 @@ impl Call {
             }
             _ => debug!(operation, inode, "{failure}"),
         }
-        Errno::from_i32(failure.errno())
+        Errno::from_raw_os_error(failure.errno())
     }
 }

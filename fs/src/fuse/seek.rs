@@ -12,10 +12,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use fuser::{Errno, INodeNo, Notifier, ReplyLseek};
+use rustix::io::Errno;
 use tracing::debug;
 
-use super::reply::{Call, Refuse};
+use super::protocol::{Notifier, Reply};
+use super::reply::Call;
 use crate::error::{FsErrorKind, FsResult};
 use crate::types::{InodeNumber, SeekTarget};
 use crate::volume::Volume;
@@ -31,7 +32,7 @@ struct Request {
     inode: InodeNumber,
     offset: u64,
     target: SeekTarget,
-    reply: ReplyLseek,
+    reply: Reply,
 }
 
 impl Seeker {
@@ -50,17 +51,19 @@ impl Seeker {
         &self,
         volume: &Volume,
         inode: InodeNumber,
-        offset: i64,
-        whence: i32,
-        reply: ReplyLseek,
+        offset: u64,
+        whence: u32,
+        reply: Reply,
     ) {
-        let target = match whence {
+        let target = match whence.cast_signed() {
             libc::SEEK_DATA => SeekTarget::Data,
             libc::SEEK_HOLE => SeekTarget::Hole,
             // All others the kernel answers itself.
-            _ => return reply.refuse(Errno::EINVAL),
+            _ => return reply.error(Errno::INVAL),
         };
-        let Ok(offset) = u64::try_from(offset) else { return reply.refuse(Errno::ENXIO) };
+        if i64::try_from(offset).is_err() {
+            return reply.error(Errno::NXIO);
+        }
         if target == SeekTarget::Data {
             let found = volume.seek(inode, offset, target);
             if found.as_ref().is_ok_and(|&found| found == offset) {
@@ -73,7 +76,7 @@ impl Seeker {
             None => Err(request),
         };
         if let Err(request) = queued {
-            request.reply.refuse(Errno::EIO);
+            request.reply.error(Errno::IO);
         }
     }
 }
@@ -90,10 +93,10 @@ fn serve(volume: &Volume, notifier: &Notifier, requests: &Receiver<Request>) {
     }
 }
 
-fn answer(inode: InodeNumber, reply: ReplyLseek, found: FsResult<u64>) {
+fn answer(inode: InodeNumber, reply: Reply, found: FsResult<u64>) {
     Call::new("lseek", inode).answer(reply, found, |reply, found| match i64::try_from(found) {
-        Ok(found) => reply.offset(found),
-        Err(_) => reply.refuse(Errno::EOVERFLOW),
+        Ok(_) => reply.offset(found),
+        Err(_) => reply.error(Errno::OVERFLOW),
     });
 }
 
@@ -143,7 +146,7 @@ fn hand_over(notifier: &Notifier, inode: InodeNumber, range: Range<u64>) {
     let Ok(start) = i64::try_from(range.start) else { return };
     // In the protocol, no length means up to the end.
     let length = i64::try_from(range.end - range.start).unwrap_or(0);
-    if let Err(error) = notifier.inval_inode(INodeNo(inode), start, length) {
+    if let Err(error) = notifier.invalidate(inode, start, length) {
         debug!(inode, %error, "the kernel kept its pages");
     }
 }

@@ -1,9 +1,8 @@
 //! A mount's life: it is made, served, and ends.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use fuser::{Config, Session, SessionACL};
 use tracing::warn;
 
 use super::adapter::Adapter;
@@ -12,6 +11,8 @@ use super::control::Control;
 use super::disconnect::{UnmountMode, unmount};
 use super::error::FuseError;
 use super::mount_table::{MountEntry, mount_on};
+use super::negotiate::agree;
+use super::protocol::{Device, Dialect, Request, handshake, serve};
 use super::seek::Seeker;
 use super::tuning;
 use crate::volume::Volume;
@@ -51,7 +52,11 @@ pub struct FuseOptions {
 
 /// A mounted volume, ready to be served.
 pub struct FuseSession {
-    session: Session<Adapter>,
+    device: Arc<Device>,
+    adapter: Adapter,
+    max_write: u32,
+    dialect: Dialect,
+    threads: usize,
     mount: Option<MountEntry>,
 }
 
@@ -61,28 +66,20 @@ impl FuseSession {
     /// # Errors
     /// When there is no FUSE here, or the mount is refused; nothing is mounted then.
     pub fn mount(volume: Arc<Volume>, options: &FuseOptions) -> Result<Self, FuseError> {
-        let device = connect(options)?;
-        let mut config = Config::default();
-        config.n_threads = Some(options.threads.max(1));
-        config.clone_fd = true;
-        // The kernel has checked who may come in. Checking again would turn away its own threads,
-        // which write back the times of a user's files in the name of root.
-        let acl = SessionACL::All;
+        let device = Arc::new(Device::new(connect(options)?));
         let seeker = Seeker::default();
-        let notifier = Arc::new(OnceLock::new());
-        let control = Control::new(volume.clone(), options.threads.max(1));
-        let adapter = Adapter::new(volume.clone(), control, seeker.clone(), notifier.clone());
-        let started = Session::from_fd(adapter, device, acl, config).and_then(|session| {
-            // Nobody else sets it.
-            let _ = notifier.set(session.notifier());
-            seeker.start(volume, session.notifier())?;
-            Ok(session)
+        let started = handshake(&device, agree).and_then(|terms| {
+            seeker.start(volume.clone(), device.notifier())?;
+            Ok(terms)
         });
         match started {
-            Ok(session) => {
+            Ok((agreement, dialect)) => {
                 let mount = mount_on(&options.mount_point);
                 mount.iter().for_each(tuning::tune);
-                Ok(Self { session, mount })
+                let (max_write, threads) = (agreement.max_write, options.threads.max(1));
+                let control = Control::new(volume.clone(), threads);
+                let adapter = Adapter::new(volume, control, seeker, device.notifier());
+                Ok(Self { device, adapter, max_write, dialect, threads, mount })
             }
             Err(error) => {
                 let _ = unmount(&options.mount_point, UnmountMode::Detach);
@@ -104,12 +101,10 @@ impl FuseSession {
     /// # Errors
     /// When requests cannot be read any more; the mount is gone then, too.
     pub fn serve(self) -> Result<(), FuseError> {
-        let Self { session, mount } = self;
-        let outcome = match session.run() {
-            // The last unmount came while a request was being read.
-            Err(error) if error.raw_os_error() == Some(libc::ECONNABORTED) => Ok(()),
-            outcome => outcome.map_err(FuseError::Serving),
-        };
+        let Self { device, adapter, max_write, dialect, threads, mount } = self;
+        let answer = |request: Request<'_>, reply| adapter.answer(request, reply);
+        let outcome =
+            serve(&device, threads, max_write, dialect, &answer).map_err(FuseError::Serving);
         if let Some(mount) = mount {
             remove_remains(&mount);
         }

@@ -1,8 +1,9 @@
 //! Extended attributes.
 
-use fuser::{Errno, ReplyEmpty, ReplyXattr};
+use rustix::io::Errno;
 
-use super::reply::{Call, Refuse};
+use super::protocol::Reply;
+use super::reply::Call;
 use crate::error::FsErrorKind;
 use crate::types::{InodeNumber, XattrMode};
 use crate::volume::Volume;
@@ -16,20 +17,20 @@ const SELINUX_LABEL: &[u8] = b"security.selinux";
 /// GETXATTR.
 ///
 /// `ls -l` asks each file for ACLs and a label, until it hears that there are none at all.
-pub(super) fn get(volume: &Volume, inode: InodeNumber, name: &[u8], space: u32, reply: ReplyXattr) {
+pub(super) fn get(volume: &Volume, inode: InodeNumber, name: &[u8], space: u32, reply: Reply) {
     if !is_kept(name) {
-        return reply.refuse(Errno::EOPNOTSUPP);
+        return reply.error(Errno::OPNOTSUPP);
     }
     let result = volume.getxattr(inode, name);
     let is_missing = result.as_ref().is_err_and(|e| e.kind() == FsErrorKind::NoAttribute);
     if is_missing && name == SELINUX_LABEL {
-        return reply.refuse(Errno::EOPNOTSUPP);
+        return reply.error(Errno::OPNOTSUPP);
     }
     Call::new("getxattr", inode).answer(reply, result, |reply, value| send(reply, &value, space));
 }
 
 /// LISTXATTR: the names, each with a zero byte behind it.
-pub(super) fn list(volume: &Volume, inode: InodeNumber, space: u32, reply: ReplyXattr) {
+pub(super) fn list(volume: &Volume, inode: InodeNumber, space: u32, reply: Reply) {
     let result = volume.listxattr(inode);
     Call::new("listxattr", inode)
         .answer(reply, result, |reply, names| send(reply, &name_list(&names), space));
@@ -41,21 +42,21 @@ pub(super) fn set(
     inode: InodeNumber,
     name: &[u8],
     value: &[u8],
-    flags: i32,
-    reply: ReplyEmpty,
+    flags: u32,
+    reply: Reply,
 ) {
     match xattr_mode(flags) {
-        _ if !is_kept(name) => reply.refuse(Errno::EOPNOTSUPP),
+        _ if !is_kept(name) => reply.error(Errno::OPNOTSUPP),
         Some(mode) => {
             let result = volume.setxattr(inode, name, value, mode);
             Call::new("setxattr", inode).answer_empty(reply, result);
         }
-        None => reply.refuse(Errno::EINVAL),
+        None => reply.error(Errno::INVAL),
     }
 }
 
 /// REMOVEXATTR.
-pub(super) fn remove(volume: &Volume, inode: InodeNumber, name: &[u8], reply: ReplyEmpty) {
+pub(super) fn remove(volume: &Volume, inode: InodeNumber, name: &[u8], reply: Reply) {
     let result = volume.removexattr(inode, name);
     Call::new("removexattr", inode).answer_empty(reply, result);
 }
@@ -65,11 +66,11 @@ fn is_kept(name: &[u8]) -> bool {
 }
 
 /// Sends the bytes if the caller has space for them, or their length if it asks for that (space 0).
-pub(super) fn send(reply: ReplyXattr, bytes: &[u8], space: u32) {
+pub(super) fn send(reply: Reply, bytes: &[u8], space: u32) {
     match u32::try_from(bytes.len()) {
-        Ok(length) if space == 0 => reply.size(length),
+        Ok(length) if space == 0 => reply.written(length),
         Ok(length) if length <= space => reply.data(bytes),
-        _ => reply.error(Errno::ERANGE),
+        _ => reply.error(Errno::RANGE),
     }
 }
 
@@ -82,8 +83,8 @@ fn name_list(names: &[Vec<u8>]) -> Vec<u8> {
     list
 }
 
-fn xattr_mode(flags: i32) -> Option<XattrMode> {
-    match flags {
+fn xattr_mode(flags: u32) -> Option<XattrMode> {
+    match flags.cast_signed() {
         0 => Some(XattrMode::Set),
         libc::XATTR_CREATE => Some(XattrMode::Create),
         libc::XATTR_REPLACE => Some(XattrMode::Replace),
@@ -110,9 +111,11 @@ mod tests {
 
     #[test]
     fn flags_that_contradict_are_refused() {
+        const CREATE: u32 = libc::XATTR_CREATE.cast_unsigned();
+        const REPLACE: u32 = libc::XATTR_REPLACE.cast_unsigned();
         assert_eq!(xattr_mode(0), Some(XattrMode::Set));
-        assert_eq!(xattr_mode(libc::XATTR_CREATE), Some(XattrMode::Create));
-        assert_eq!(xattr_mode(libc::XATTR_REPLACE), Some(XattrMode::Replace));
-        assert_eq!(xattr_mode(libc::XATTR_CREATE | libc::XATTR_REPLACE), None);
+        assert_eq!(xattr_mode(CREATE), Some(XattrMode::Create));
+        assert_eq!(xattr_mode(REPLACE), Some(XattrMode::Replace));
+        assert_eq!(xattr_mode(CREATE | REPLACE), None);
     }
 }

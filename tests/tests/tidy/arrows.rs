@@ -27,13 +27,10 @@ const TEST_ARROWS: [(&str, &str); 4] = [
     ("braidfs", "braidfs-fsck"),
 ];
 /// Who alone may use these crates of others, and where.
-const PLACES: [(&str, &[&str]); 2] = [
-    ("fuser", &["fs/src/fuse/"]),
-    (
-        "clap",
-        &["fs/src/cli/", "fs/src/main.rs", "fsck/src/cli/", "fsck/src/main.rs", "tests/src/bin/"],
-    ),
-];
+const PLACES: [(&str, &[&str]); 1] = [(
+    "clap",
+    &["fs/src/cli/", "fs/src/main.rs", "fsck/src/cli/", "fsck/src/main.rs", "tests/src/bin/"],
+)];
 
 /// What a package depends on.
 struct Dependency {
@@ -80,9 +77,7 @@ fn crates_depend_on_whom_they_may() {
             let may = allowed.contains(&other.name.as_str()) || is_for_tests;
             assert!(may, "{name} must not know {}", other.name);
         }
-        for (guarded, users) in
-            [("fuser", &["braidfs"][..]), ("clap", &["braidfs", "braidfs-fsck"])]
-        {
+        for (guarded, users) in [("clap", &["braidfs", "braidfs-fsck"])] {
             assert!(
                 users.contains(&name) || needs.iter().all(|other| other.name != guarded),
                 "{name} depends on {guarded}"
