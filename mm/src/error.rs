@@ -24,6 +24,15 @@ pub enum PoolError {
         /// Largest size.
         maximum: u64,
     },
+    /// The place in an arena is taken, or beyond its end.
+    #[error("place {index} of the arena is taken; give its frame up first")]
+    Occupied {
+        /// Index of the place.
+        index: usize,
+    },
+    /// There are as many arenas as a pool can have.
+    #[error("the pool has no room for another arena; unmap something first")]
+    TooManyArenas,
     /// The kernel refused the memory.
     #[error(
         "{operation} failed for the frame pool; give it less memory or raise the limits: {source}"

@@ -15,6 +15,10 @@
 //! pool with [`FramePool::metadata`]; [`FramePool::is_low`] and [`FramePool::shortfall_frames`]
 //! tell it when, and how much.
 //!
+//! An [`Arena`] has fixed places for frames that a program maps. What is [placed](Arena::place)
+//! there counts against the pool like any other frame; its bytes are copied in and out and never
+//! borrowed, since the program may change them at any time.
+//!
 //! # Page tables
 //!
 //! A [`PageTable`] maps page indexes to [entries](Entry): a frame, [`Content::HoleZero`] (known
@@ -86,6 +90,8 @@ mod error;
 mod frame;
 mod page;
 mod region;
+#[allow(unsafe_code)]
+mod shared;
 mod table;
 mod table_memory;
 mod zero;
@@ -96,8 +102,8 @@ pub use address_space::{
 };
 pub use error::{PoolError, TableError};
 pub use frame::{
-    Frame, FrameMetadata, FrameMut, FrameNumber, FramePool, FrameRef, FrameRun, PoolConfig,
-    PoolCounters,
+    Arena, Frame, FrameMetadata, FrameMut, FrameNumber, FramePool, FrameRef, FrameRun, PlacedFrame,
+    PlacedRef, PoolConfig, PoolCounters,
 };
 pub use page::{PAGE_SIZE, Page};
 pub use region::{Found, LastLookup, RegionError, RegionIter, RegionValue, Regions, Uniform};

@@ -17,8 +17,8 @@ fn a_fork_keeps_what_the_live_table_overwrites() {
     live.page_mut(7).unwrap()[0] = 4;
 
     let zero = ZeroPages::default();
-    assert_eq!(frozen.get(7).unwrap().content.page(7, &zero)[..2], [2, 1]);
-    assert_eq!(live.get(7).unwrap().content.page(7, &zero)[..2], [4, 3]);
+    assert_eq!(frozen.get(7).unwrap().content.page(7, &zero).unwrap()[..2], [2, 1]);
+    assert_eq!(live.get(7).unwrap().content.page(7, &zero).unwrap()[..2], [4, 3]);
     assert!(live.is_tagged(7, Tag::Dirty) && frozen.is_tagged(7, Tag::Dirty));
     assert_eq!(pool.free_frames(), pool.frames() - 2);
     drop((live, frozen));

@@ -38,6 +38,7 @@ fn contents(table: &PageTable) -> Vec<Said> {
     let said = |(index, entry): (u64, EntryRef<'_>)| {
         let content = match entry.content {
             ContentRef::Frame(frame) => Ok(frame.number()),
+            ContentRef::Placed(_) => unreachable!("nothing is placed"),
             ContentRef::HoleZero => Err(false),
             ContentRef::DedupZero => Err(true),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use braidfs_format::item::MAX_TREE_INLINE_BYTES;
 use braidfs_format::{BLOCK_SIZE, Extent, ExtentContent, InodeNumber, MapChange};
-use braidfs_pagecache::{Frozen, FrozenPage};
+use braidfs_pagecache::Frozen;
 use braidfs_store::{RangeMap, Reservation};
 
 use super::commit::Committer;
@@ -51,12 +51,11 @@ impl Committer {
             let mut pending: Vec<&[u8; BLOCK_SIZE]> = Vec::new();
             let mut at = run.first;
             for page in &run.pages {
-                let inline = match page {
-                    FrozenPage::Zero => Some(MapChange { start: at, length: 1, extent: None }),
-                    FrozenPage::Data(bytes) => inline_change(at, bytes, in_log),
-                };
-                match (inline, page) {
-                    (None, FrozenPage::Data(bytes)) => pending.push(bytes),
+                let hole = MapChange { start: at, length: 1, extent: None };
+                let inline =
+                    page.bytes().map_or(Some(hole), |bytes| inline_change(at, bytes, in_log));
+                match (inline, page.bytes()) {
+                    (None, Some(bytes)) => pending.push(bytes),
                     (inline, _) => {
                         self.write_run(at, &mut pending, reservation, staging, &mut written)?;
                         written.extend(inline);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Frame, FrameNumber, FramePool, FrameRef};
+use super::{Frame, FrameNumber, FramePool, FrameRef, PlacedFrame, PlacedRef};
 use crate::table::entry::{Content, ContentRef, Entry, EntryMark, Kind, Word};
 use crate::{Page, TableError};
 
@@ -50,6 +50,12 @@ impl Entries {
             Kind::Empty => return None,
             Kind::HoleZero => ContentRef::HoleZero,
             Kind::DedupZero => ContentRef::DedupZero,
+            Kind::Frame if FrameNumber(word.frame()).is_placed() => {
+                // SAFETY: the word stands for a count, which stays while the entries are borrowed.
+                ContentRef::Placed(unsafe {
+                    PlacedRef::from_borrow(&self.pool, FrameNumber(word.frame()))
+                })
+            }
             Kind::Frame => {
                 // SAFETY: the word stands for a count, which stays while the entries are borrowed;
                 // a `&mut Page` of it is only given out by `page_mut` under a mutable borrow of the
@@ -66,7 +72,7 @@ impl Entries {
     pub(crate) fn page_mut(&mut self, slot: usize) -> Option<&mut Page> {
         let word = self.word(slot);
         let number = FrameNumber(word.frame());
-        if word.kind() != Kind::Frame || !self.pool.is_alone(number) {
+        if word.kind() != Kind::Frame || number.is_placed() || !self.pool.is_alone(number) {
             return None;
         }
         // SAFETY: the word stands for the only count, so no other holder has a `&Page`; the entries
@@ -112,6 +118,8 @@ impl Entries {
             Content::DedupZero => Ok(Word::new(Kind::DedupZero, 0, mark)),
             Content::Frame(frame) if !frame.is_of(&self.pool) => Err(TableError::ForeignFrame),
             Content::Frame(frame) => Ok(Word::new(Kind::Frame, frame.into_count().0, mark)),
+            Content::Placed(frame) if !frame.is_of(&self.pool) => Err(TableError::ForeignFrame),
+            Content::Placed(frame) => Ok(Word::new(Kind::Frame, frame.into_count().0, mark)),
         }
     }
 }
@@ -147,6 +155,12 @@ unsafe fn own(pool: &Arc<FramePool>, word: Word) -> Option<Entry> {
         Kind::Empty => return None,
         Kind::HoleZero => Content::HoleZero,
         Kind::DedupZero => Content::DedupZero,
+        Kind::Frame if FrameNumber(word.frame()).is_placed() => {
+            // SAFETY: passed on to our caller.
+            Content::Placed(unsafe {
+                PlacedFrame::from_count(Arc::clone(pool), FrameNumber(word.frame()))
+            })
+        }
         Kind::Frame => {
             // SAFETY: passed on to our caller.
             Content::Frame(unsafe {

@@ -52,14 +52,26 @@ impl FreeMap {
 
     /// Takes one frame, or says that there is none.
     pub(super) fn take(&self) -> Option<usize> {
-        if self.promise(1) == 0 {
-            return None;
-        }
+        (self.promise(1) == 1).then(|| self.take_promised())
+    }
+
+    /// Takes the promise of a frame, and leaves the frames where they are.
+    pub(super) fn take_promise(&self) -> bool {
+        self.promise(1) == 1
+    }
+
+    /// Gives a promise back.
+    pub(super) fn add_promise(&self) {
+        self.free.fetch_add(1, Ordering::Release);
+    }
+
+    /// Takes one frame, for somebody who has the promise of it.
+    pub(super) fn take_promised(&self) -> usize {
         let hint = &self.hints[shard()];
         let start = hint.load(Ordering::Relaxed);
         let taken = self.search(start, |map, word| map.claim_run(word, 1));
         hint.store(taken.start / WORD_FRAMES, Ordering::Relaxed);
-        Some(taken.start)
+        taken.start
     }
 
     /// Takes up to `wanted` frames that lie side by side; fewer if that is what can be had, none

@@ -1,6 +1,6 @@
 //! Page frames: a bounded pool of them, counted handles to them, and words about them.
 //!
-//! This is the only module of the crate with `unsafe` code. What makes it sound, in one place:
+//! What makes its `unsafe` code sound, in one place:
 //!
 //! * **Who may read.** A frame with a count above zero belongs to the holders of its count. Each
 //!   [`Frame`], [`FrameMut`], frame of a [`FrameRun`] and frame entry of an [`Entries`] stands for
@@ -15,16 +15,22 @@
 //!   of the next one to allocate the frame.
 //! * **The memory** is one mapping of a memfd that nobody else knows and that is sealed against
 //!   shrinking. It lives as long as the pool, and each holder keeps the pool alive.
+//! * **Placed frames** (see [`arena`]) are the exception: programs map them and write as they like.
+//!   No reference to their bytes is ever made; [`PlacedRef`] copies them in and out.
 
+mod arena;
 mod entries;
 mod free_map;
 mod handle;
 mod metadata;
+mod placed;
 mod pool;
 mod run;
 
+pub use arena::Arena;
 pub(crate) use entries::Entries;
 pub use handle::{Frame, FrameMut, FrameRef};
 pub use metadata::FrameMetadata;
+pub use placed::{PlacedFrame, PlacedRef};
 pub use pool::{FrameNumber, FramePool, PoolConfig, PoolCounters};
 pub use run::FrameRun;

@@ -9,8 +9,9 @@ use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
 use zerocopy::FromZeros;
 
+use super::arena::{Directory, FIRST_NUMBER};
 use super::free_map::{FreeMap, WORD_FRAMES};
-use super::{Frame, FrameMetadata, FrameMut, FrameRun};
+use super::{Frame, FrameMetadata, FrameMut, FrameRun, PlacedFrame};
 use crate::table_memory::TableMemory;
 use crate::{PAGE_SIZE, Page, PoolError};
 
@@ -23,6 +24,11 @@ const MAX_REFERENCES: u32 = u32::MAX / 2;
 pub struct FrameNumber(pub(crate) u32);
 
 impl FrameNumber {
+    /// Whether the frame is in an arena.
+    pub(super) fn is_placed(self) -> bool {
+        self.0 >= FIRST_NUMBER
+    }
+
     /// The number as an index, below [`FramePool::frames`].
     pub fn as_usize(self) -> usize {
         self.0 as usize
@@ -90,6 +96,7 @@ pub struct FramePool {
     peak_used_frames: AtomicUsize,
     exhausted: AtomicU64,
     tables: Arc<TableMemory>,
+    arenas: Directory,
 }
 
 impl FramePool {
@@ -114,6 +121,7 @@ impl FramePool {
             peak_used_frames: AtomicUsize::new(0),
             exhausted: AtomicU64::new(0),
             tables: Arc::new(TableMemory::new(config.table_bytes)),
+            arenas: Directory::new(),
         }))
     }
 
@@ -193,6 +201,38 @@ impl FramePool {
         }
     }
 
+    /// Takes the promise of a frame without taking one: for a page in an arena, which uses as much
+    /// memory.
+    pub(super) fn take_promise(&self) -> Result<(), PoolError> {
+        if self.free.take_promise() { Ok(()) } else { Err(self.report_exhausted()) }
+    }
+
+    /// Gives such a promise back.
+    pub(super) fn give_promise_back(&self) {
+        self.free.add_promise();
+    }
+
+    /// Takes a frame in exchange for a placed one, whose place is given up. Fails only if somebody
+    /// else has a handle of it.
+    pub fn displace(self: &Arc<Self>, placed: PlacedFrame) -> Result<FrameMut, PoolError> {
+        let page = placed.as_ref().to_page();
+        // SAFETY: the handle stood for the count, and is gone.
+        let was_last = unsafe { self.arenas.release(placed.into_count()) };
+        // The promise of the place is as good as one of ours.
+        let taken = if was_last { Some(self.free.take_promised()) } else { self.free.take() };
+        let number = self.hand_out(taken.ok_or_else(|| self.report_exhausted())?);
+        // SAFETY: `hand_out` gave the frame one count, which the handle now stands for.
+        let frame = unsafe { Frame::from_count(Arc::clone(self), number) };
+        let mut frame = FrameMut::new(frame);
+        *frame = page;
+        Ok(frame)
+    }
+
+    /// Where its arenas are.
+    pub(super) fn arenas(&self) -> &Directory {
+        &self.arenas
+    }
+
     /// What page tables over this pool may use.
     pub(crate) fn tables(&self) -> &Arc<TableMemory> {
         &self.tables
@@ -227,6 +267,10 @@ impl FramePool {
 
     /// Address of the frame's bytes.
     pub(super) fn address(&self, number: FrameNumber) -> *mut Page {
+        if number.is_placed() {
+            // SAFETY: the number of a placed frame is only used by those who have a count of it.
+            return unsafe { self.arenas.address(number) };
+        }
         // In bounds: a number is only made from an index the free map gave out, so it is below
         // `frames`.
         self.memory.as_mut_ptr().cast::<Page>().wrapping_add(number.as_usize())
@@ -234,6 +278,10 @@ impl FramePool {
 
     /// The words of the frame.
     pub(super) fn words(&self, number: FrameNumber) -> &FrameMetadata {
+        if number.is_placed() {
+            // SAFETY: as in `address`; the borrow is used by them only.
+            return unsafe { self.arenas.words(number) };
+        }
         &self.metadata[number.as_usize()]
     }
 
@@ -257,6 +305,13 @@ impl FramePool {
     ///
     /// The caller holds a count of the frame and forgets it with this call.
     pub(super) unsafe fn release(&self, number: FrameNumber) {
+        if number.is_placed() {
+            // SAFETY: passed on to our caller.
+            if unsafe { self.arenas.release(number) } {
+                self.free.add_promise();
+            }
+            return;
+        }
         if self.words(number).count.fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
             let frame = number.as_usize();
@@ -302,9 +357,9 @@ fn frame_count(bytes: u64) -> Result<usize, PoolError> {
     usize::try_from(frames).map_err(|_| bad_size(bytes))
 }
 
-/// The most frames: their numbers fit in 32 bits, and all their bytes in an `isize`.
+/// The most frames: their numbers stay below those of arenas, and all their bytes in an `isize`.
 fn max_frames() -> u64 {
-    u64::from(u32::MAX).min(isize::MAX as u64 / PAGE_SIZE as u64)
+    u64::from(FIRST_NUMBER).min(isize::MAX as u64 / PAGE_SIZE as u64)
 }
 
 fn bad_size(bytes: u64) -> PoolError {
@@ -313,7 +368,7 @@ fn bad_size(bytes: u64) -> PoolError {
 }
 
 /// Anonymous memory that cannot be shrunk under its mapping.
-fn sealed_memfd(bytes: u64) -> Result<OwnedFd, PoolError> {
+pub(super) fn sealed_memfd(bytes: u64) -> Result<OwnedFd, PoolError> {
     let failed = |operation| {
         move |error: rustix::io::Errno| PoolError::System { operation, source: error.into() }
     };

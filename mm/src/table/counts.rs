@@ -63,7 +63,7 @@ impl TableCounts {
 
     fn of_kind(&mut self, content: ContentRef<'_>) -> &mut u64 {
         match content {
-            ContentRef::Frame(_) => &mut self.frames,
+            ContentRef::Frame(_) | ContentRef::Placed(_) => &mut self.frames,
             ContentRef::HoleZero => &mut self.hole_zeros,
             ContentRef::DedupZero => &mut self.dedup_zeros,
         }

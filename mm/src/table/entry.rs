@@ -1,13 +1,15 @@
 //! Table entries: owned, borrowed, and as the word a leaf stores.
 
 use super::TagSet;
-use crate::{Frame, FrameMut, FrameRef, Page, ZeroPages};
+use crate::{Frame, FrameMut, FrameRef, Page, PlacedFrame, PlacedRef, ZeroPages};
 
 /// What a page table knows of a page.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// The page is in this frame.
     Frame(Frame),
+    /// The page is in this frame of an arena, where a program may change it.
+    Placed(PlacedFrame),
     /// The page was never written: it reads as zeros and takes no frame.
     HoleZero,
     /// The page was written, with nothing but zeros: it takes no frame either.
@@ -64,11 +66,11 @@ impl Entry {
         Self { mark, ..self }
     }
 
-    /// The frame, if the page is in one.
+    /// The frame, if the page is in one that nobody maps.
     pub fn into_frame(self) -> Option<Frame> {
         match self.content {
             Content::Frame(frame) => Some(frame),
-            Content::HoleZero | Content::DedupZero => None,
+            Content::Placed(_) | Content::HoleZero | Content::DedupZero => None,
         }
     }
 }
@@ -96,6 +98,8 @@ impl From<FrameMut> for Entry {
 pub enum ContentRef<'a> {
     /// The page is in this frame.
     Frame(FrameRef<'a>),
+    /// The page is in this frame of an arena, where a program may change it.
+    Placed(PlacedRef<'a>),
     /// The page was never written.
     HoleZero,
     /// The page was written, with nothing but zeros.
@@ -107,6 +111,7 @@ impl Content {
     pub fn as_ref(&self) -> ContentRef<'_> {
         match self {
             Self::Frame(frame) => ContentRef::Frame(frame.as_ref()),
+            Self::Placed(frame) => ContentRef::Placed(frame.as_ref()),
             Self::HoleZero => ContentRef::HoleZero,
             Self::DedupZero => ContentRef::DedupZero,
         }
@@ -114,28 +119,34 @@ impl Content {
 }
 
 impl<'a> ContentRef<'a> {
-    /// The frame, if the page is in one.
+    /// The frame, if the page is in one that nobody maps.
     pub fn frame(self) -> Option<FrameRef<'a>> {
         match self {
             Self::Frame(frame) => Some(frame),
-            Self::HoleZero | Self::DedupZero => None,
+            Self::Placed(_) | Self::HoleZero | Self::DedupZero => None,
         }
     }
 
-    /// The bytes of the page of that index, whatever it holds.
-    pub fn page(self, index: u64, zero: &'a ZeroPages) -> &'a Page {
-        self.frame().map_or_else(|| zero.page(index), FrameRef::page)
+    /// The bytes of the page of that index; `None` if a program may change them, so that they can
+    /// only be copied.
+    pub fn page(self, index: u64, zero: &'a ZeroPages) -> Option<&'a Page> {
+        match self {
+            Self::Frame(frame) => Some(frame.page()),
+            Self::Placed(_) => None,
+            Self::HoleZero | Self::DedupZero => Some(zero.page(index)),
+        }
     }
 
     /// Whether the page takes no frame.
     pub fn is_zero(self) -> bool {
-        self.frame().is_none()
+        matches!(self, Self::HoleZero | Self::DedupZero)
     }
 
     /// The same, owned.
     pub fn to_owned(self) -> Content {
         match self {
             Self::Frame(frame) => Content::Frame(frame.to_frame()),
+            Self::Placed(frame) => Content::Placed(frame.to_frame()),
             Self::HoleZero => Content::HoleZero,
             Self::DedupZero => Content::DedupZero,
         }
@@ -154,7 +165,7 @@ pub struct EntryRef<'a> {
 }
 
 impl<'a> EntryRef<'a> {
-    /// The frame, if the page is in one.
+    /// The frame, if the page is in one that nobody maps.
     pub fn frame(&self) -> Option<FrameRef<'a>> {
         self.content.frame()
     }

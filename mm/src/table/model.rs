@@ -268,6 +268,7 @@ fn bytes_of(content: ContentRef<'_>) -> Bytes {
     match content {
         ContentRef::HoleZero => Bytes::Hole,
         ContentRef::DedupZero => Bytes::Dedup,
+        ContentRef::Placed(_) => unreachable!("the model places nothing"),
         ContentRef::Frame(frame) => {
             let fill = frame.page()[0];
             assert!(frame.page().iter().all(|byte| *byte == fill));

@@ -11,19 +11,23 @@
 //! Whether somebody else sees a frame is not looked up in any bookkeeping of ours: the page table
 //! gives out the bytes only if nobody does, so a frozen page cannot be changed by mistake. The
 //! policy comes in where a new frame would be taken for a page in flight: to fork, or to wait.
+//!
+//! A page whose frame keeps its place is written in place, and the frozen version gets the copy: see
+//! [`placed`](super::placed).
 
 use std::ops::Range;
 
-use braidfs_mm::{Content, Entry, FrameMut, FrameRun, Page, TableError, is_zero_page};
+use braidfs_mm::{Content, ContentRef, Entry, FrameMut, FrameRun, Page, TableError, is_zero_page};
 
 use super::Mapping;
+use super::placed::is_zero_within;
 use super::state::{Epoch, State};
 use super::tally::Tally;
 use super::version::Standing;
 use crate::config::WritebackPolicy;
 use crate::error::CacheError;
 use crate::heat;
-use crate::page::{PageBytes, Segment};
+use crate::page::Segment;
 
 /// What is written.
 #[derive(Debug, Clone, Copy)]
@@ -73,11 +77,11 @@ impl From<TableError> for Obstacle {
 /// One hold of the lock by somebody who changes pages.
 #[derive(Debug)]
 pub(crate) struct Editor<'a> {
-    mapping: &'a Mapping,
-    state: &'a mut State,
-    policy: WritebackPolicy,
+    pub(super) mapping: &'a Mapping,
+    pub(super) state: &'a mut State,
+    pub(super) policy: WritebackPolicy,
     dedup_zero: bool,
-    tally: Tally,
+    pub(super) tally: Tally,
     spare_frames: Option<FrameRun>,
 }
 
@@ -111,14 +115,16 @@ impl<'a> Editor<'a> {
         let Some(entry) = self.state.table.get(page) else {
             return self.write_missing(segment, source, pages_left);
         };
-        let (standing, frame) = (self.state.standing(&entry), entry.frame());
-        if matches!(source, Source::Zeros)
-            && reads_as_zeros(frame.map(|frame| frame.page()), segment)
-        {
+        let standing = self.state.standing(&entry);
+        if matches!(source, Source::Zeros) && reads_as_zeros(entry.content, segment) {
             return Ok(());
         }
-        let Some(frame) = frame else {
-            return self.write_new(segment, source, pages_left);
+        let frame = match entry.content {
+            ContentRef::Frame(frame) => frame,
+            ContentRef::Placed(_) => return self.write_placed(segment, source, standing),
+            ContentRef::HoleZero | ContentRef::DedupZero => {
+                return self.write_new(segment, source, pages_left);
+            }
         };
         heat::note_use(frame.metadata());
         if standing == Standing::InFlight && self.must_wait_for(page) {
@@ -136,15 +142,19 @@ impl<'a> Editor<'a> {
 
     /// Drops whole pages.
     pub(crate) fn drop_pages(&mut self, pages: Range<u64>) -> Result<(), Obstacle> {
+        self.state.keep_lent_range(pages.clone(), &mut self.tally)?;
         Ok(self.state.drop_pages(pages, &mut self.tally)?)
+    }
+
+    /// What a page holds, if it is cached.
+    pub(super) fn content(&self, page: u64) -> Option<ContentRef<'_>> {
+        self.state.table.get(page).map(|entry| entry.content)
     }
 
     /// Whether a page in flight may not be forked now. One that was copied when it was frozen need
     /// not be.
     fn must_wait_for(&mut self, page: u64) -> bool {
-        let waits = self.policy == WritebackPolicy::Wait
-            || self.mapping.cache().pressure().frozen_is_full();
-        waits && self.state.table.page_mut(page).is_none()
+        self.waits_for_writeback() && self.state.table.page_mut(page).is_none()
     }
 
     /// Writes to a page that is not cached.
@@ -229,7 +239,11 @@ impl<'a> Editor<'a> {
     }
 }
 
-/// Whether a page with these bytes, or with none, reads as zeros within the segment.
-fn reads_as_zeros(bytes: Option<&PageBytes>, segment: Segment) -> bool {
-    bytes.is_none_or(|bytes| bytes[segment.range()].iter().all(|byte| *byte == 0))
+/// Whether a page of that content reads as zeros within the segment.
+fn reads_as_zeros(content: ContentRef<'_>, segment: Segment) -> bool {
+    match content {
+        ContentRef::Frame(frame) => frame.page()[segment.range()].iter().all(|byte| *byte == 0),
+        ContentRef::Placed(frame) => is_zero_within(frame, segment),
+        ContentRef::HoleZero | ContentRef::DedupZero => true,
+    }
 }

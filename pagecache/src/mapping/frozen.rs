@@ -10,12 +10,14 @@ use braidfs_mm::PageTable;
 
 use super::Mapping;
 use super::version::Version;
-use super::writeback::{FrozenEntry, Outcome, gather};
+use super::writeback::{FrozenContent, FrozenEntry, Outcome, gather};
 use crate::page::PageBytes;
 use crate::sync::Mutex;
 
 /// Pages settled, or tagged, under one hold of the mapping's lock.
 const PAGES_A_HOLD: usize = 256;
+/// Copies that a run makes at most (1 MiB).
+const MOST_COPIES: usize = 256;
 
 /// What was dirty in a mapping when it was frozen, for as long as it takes to write it.
 ///
@@ -36,12 +38,26 @@ pub struct Frozen {
 }
 
 /// A page to be written back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FrozenPage<'a> {
     /// All zeros: a hole does.
     Zero,
     /// These bytes.
     Data(&'a PageBytes),
+    /// These bytes, in a copy that was made for the run: of a page that a program maps, and may
+    /// write before this is on disk.
+    Copied(Box<PageBytes>),
+}
+
+impl FrozenPage<'_> {
+    /// The bytes; `None` for zeros.
+    pub fn bytes(&self) -> Option<&PageBytes> {
+        match self {
+            Self::Zero => None,
+            Self::Data(bytes) => Some(bytes),
+            Self::Copied(bytes) => Some(bytes),
+        }
+    }
 }
 
 /// Consecutive pages to be written back.
@@ -99,19 +115,35 @@ impl Frozen {
         &self.mapping
     }
 
-    /// The pages to be written back, in order, as runs of consecutive ones, each as long as can be.
+    /// The pages to be written back, in order, as runs of consecutive ones, each as long as can be;
+    /// but one with copies ends after [`MOST_COPIES`], which bounds what these take.
     pub fn runs(&self) -> impl Iterator<Item = FrozenRun<'_>> {
         let mut entries = self.entries().iter().peekable();
         iter::from_fn(move || {
             let entry = entries.next()?;
-            let mut run = FrozenRun { first: entry.page, pages: vec![as_page(entry)] };
+            let mut run = FrozenRun { first: entry.page, pages: vec![self.as_page(entry)] };
             let mut last = entry.page;
-            while let Some(next) = entries.next_if(|next| next.page == last + 1) {
-                run.pages.push(as_page(next));
+            let mut copies = usize::from(is_lent(entry));
+            while let Some(next) = entries.next_if(|next| {
+                next.page == last + 1 && copies + usize::from(is_lent(next)) <= MOST_COPIES
+            }) {
+                copies += usize::from(is_lent(next));
+                run.pages.push(self.as_page(next));
                 last = next.page;
             }
             Some(run)
         })
+    }
+
+    fn as_page<'a>(&'a self, entry: &'a FrozenEntry) -> FrozenPage<'a> {
+        match &entry.content {
+            FrozenContent::Zeros => FrozenPage::Zero,
+            FrozenContent::Frame(frame) => FrozenPage::Data(frame),
+            FrozenContent::Lent => {
+                let state = self.mapping.state().read();
+                FrozenPage::Copied(state.copy_lent(entry.page, self.version))
+            }
+        }
     }
 
     /// The version is durable and the backing has it: pages that were not written since become
@@ -182,6 +214,6 @@ impl fmt::Debug for Frozen {
     }
 }
 
-fn as_page(entry: &FrozenEntry) -> FrozenPage<'_> {
-    entry.frame.as_ref().map_or(FrozenPage::Zero, |frame| FrozenPage::Data(frame))
+fn is_lent(entry: &FrozenEntry) -> bool {
+    matches!(entry.content, FrozenContent::Lent)
 }

@@ -48,6 +48,7 @@ mod editor;
 mod evict;
 mod fill;
 mod frozen;
+mod placed;
 mod read;
 mod readahead;
 mod state;

@@ -1,6 +1,6 @@
 //! Reading: copy what is cached, ask for what is not, go on.
 
-use braidfs_mm::FrameMetadata;
+use braidfs_mm::{ContentRef, FrameMetadata, PlacedRef};
 
 use super::Mapping;
 use super::fill::{FillMemory, FillRequest, FilledPages};
@@ -16,6 +16,23 @@ const MAX_FILL_PAGES: u64 = 256;
 /// How often an outdated fill is repeated before its result is used without being cached, and how
 /// often an error of a fill that was overtaken is forgiven.
 const MAX_ATTEMPTS: u32 = 8;
+
+/// Where a read takes bytes from.
+enum Bytes<'a> {
+    Stable(&'a PageBytes),
+    Placed(PlacedRef<'a>),
+    Zeros,
+}
+
+impl<'a> Bytes<'a> {
+    fn of(content: ContentRef<'a>) -> Self {
+        match content {
+            ContentRef::Frame(frame) => Self::Stable(frame.page()),
+            ContentRef::Placed(frame) => Self::Placed(frame),
+            ContentRef::HoleZero | ContentRef::DedupZero => Self::Zeros,
+        }
+    }
+}
 
 /// How far a read has come.
 #[derive(Debug)]
@@ -35,12 +52,13 @@ impl Progress<'_> {
         Segment::first(self.offset, self.rest.len())
     }
 
-    /// Takes the next segment's bytes from a page, or zeros.
-    fn take(&mut self, segment: Segment, page: Option<&PageBytes>) {
+    /// Takes the next segment's bytes from a page.
+    fn take(&mut self, segment: Segment, page: Bytes<'_>) {
         let (target, rest) = std::mem::take(&mut self.rest).split_at_mut(segment.length);
         match page {
-            Some(bytes) => target.copy_from_slice(&bytes[segment.range()]),
-            None => target.fill(0),
+            Bytes::Stable(bytes) => target.copy_from_slice(&bytes[segment.range()]),
+            Bytes::Placed(frame) => frame.load(segment.start, target),
+            Bytes::Zeros => target.fill(0),
         }
         self.rest = rest;
         self.offset += segment.length as u64;
@@ -53,11 +71,12 @@ impl Progress<'_> {
         while !self.rest.is_empty() {
             let segment = self.segment();
             let Some(entry) = state.table.get(segment.page) else { return };
-            let frame = entry.frame();
-            if let Some(frame) = frame {
-                self.note_use(segment, frame.metadata());
+            match entry.content {
+                ContentRef::Frame(frame) => self.note_use(segment, frame.metadata()),
+                ContentRef::Placed(frame) => self.note_use(segment, frame.metadata()),
+                ContentRef::HoleZero | ContentRef::DedupZero => {}
             }
-            self.take(segment, frame.map(|frame| frame.page()));
+            self.take(segment, Bytes::of(entry.content));
         }
     }
 
@@ -74,10 +93,9 @@ impl Progress<'_> {
         let pages = filled.asked_pages();
         while !self.rest.is_empty() && pages.contains(&self.segment().page) {
             let segment = self.segment();
-            let cached = state.table.get(segment.page);
-            let page = match &cached {
-                Some(entry) => entry.frame().map(|frame| frame.page()),
-                None => filled.bytes(segment.page),
+            let page = match state.table.get(segment.page) {
+                Some(entry) => Bytes::of(entry.content),
+                None => filled.bytes(segment.page).map_or(Bytes::Zeros, Bytes::Stable),
             };
             self.take(segment, page);
         }

@@ -10,9 +10,10 @@
 //! * A version is in `in_flight` from its freeze until it was completed or failed.
 //! * An entry without a tag equals what the backing would fill in.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
-use braidfs_mm::{Entry, EntryRef, PageTable, TableError, Tag};
+use braidfs_mm::{Entry, EntryRef, Frame, PageTable, TableError, Tag};
 
 use super::tally::Tally;
 use super::version::{Standing, Version};
@@ -22,6 +23,10 @@ use crate::registry::OwnerId;
 #[derive(Debug)]
 pub(super) struct InFlight {
     pub(super) version: Version,
+    /// Copies of pages that it read from the live table, until they changed there.
+    pub(super) kept: HashMap<u64, Frame>,
+    /// Whether pages were lent to it.
+    pub(super) borrows: bool,
     /// Frames that only this version still needs.
     pub(super) sole_frames: u64,
     /// Whether its pages were gathered; until then it shares nodes with the live table.

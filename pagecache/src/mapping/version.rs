@@ -5,6 +5,9 @@ use braidfs_mm::{EntryMark, EntryRef};
 /// Flag of a mark: the page was written since it was cached. Its content may be newer than what a
 /// fill that started earlier found, so its eviction outdates such fills.
 const WRITTEN: u8 = 1;
+/// Flag of a mark: a frozen version reads the page from the live table (see
+/// [`placed`](super::placed)).
+const LENT: u8 = 2;
 
 /// A version of a mapping: the open one counts up with every freeze.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,6 +22,11 @@ impl Version {
     /// The mark of a page dirtied in this version.
     pub(crate) fn mark(self) -> EntryMark {
         EntryMark::new(WRITTEN, self.0)
+    }
+
+    /// The mark of a page dirtied in this version, which reads it from the live table.
+    pub(crate) fn lent_mark(self) -> EntryMark {
+        EntryMark::new(WRITTEN | LENT, self.0)
     }
 
     /// Whether an entry carries the stamp of this version.
@@ -40,6 +48,11 @@ pub(crate) fn settled_mark() -> EntryMark {
 /// Whether the page was written since it was cached.
 pub(crate) fn was_written(mark: EntryMark) -> bool {
     mark.flags() & WRITTEN != 0
+}
+
+/// Whether a frozen version reads the page from the live table.
+pub(crate) fn is_lent(mark: EntryMark) -> bool {
+    mark.flags() & LENT != 0
 }
 
 /// What writeback has to do with a cached page.
@@ -83,5 +96,8 @@ mod tests {
         assert!(was_written(Version(7).mark()));
         assert!(was_written(settled_mark()));
         assert!(!was_written(EntryMark::default()));
+        let lent = Version(7).lent_mark();
+        assert!(was_written(lent) && is_lent(lent) && Version(7).stamped(lent));
+        assert!(!is_lent(Version(7).mark()));
     }
 }

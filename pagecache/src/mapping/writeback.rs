@@ -5,7 +5,12 @@
 //! the version: an entry with another stamp is newer, and an entry that is missing was dropped. So
 //! versions may end in any order.
 
-use braidfs_mm::{EntryRef, Frame, PageTable, TableError, Tag, TagSet};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use braidfs_mm::{
+    ContentRef, EntryRef, Frame, FrameMut, FramePool, PageTable, PoolError, TableError, Tag, TagSet,
+};
 
 use super::state::{InFlight, State};
 use super::tally::Tally;
@@ -15,13 +20,28 @@ use super::version::{Version, settled_mark};
 #[derive(Debug)]
 pub(crate) struct FrozenEntry {
     pub(crate) page: u64,
-    /// Where its bytes are; `None` for zeros.
-    pub(crate) frame: Option<Frame>,
+    pub(crate) content: FrozenContent,
+}
+
+/// Where the bytes of a frozen page are.
+#[derive(Debug)]
+pub(crate) enum FrozenContent {
+    /// Nowhere: they are zeros.
+    Zeros,
+    /// In this frame.
+    Frame(Frame),
+    /// In the live table, or with what was kept of it: see [`placed`](super::placed).
+    Lent,
 }
 
 impl FrozenEntry {
     fn of(page: u64, entry: &EntryRef<'_>) -> Self {
-        Self { page, frame: entry.frame().map(|frame| frame.to_frame()) }
+        let content = match entry.content {
+            ContentRef::Frame(frame) => FrozenContent::Frame(frame.to_frame()),
+            ContentRef::Placed(_) => FrozenContent::Lent,
+            ContentRef::HoleZero | ContentRef::DedupZero => FrozenContent::Zeros,
+        };
+        Self { page, content }
     }
 }
 
@@ -58,7 +78,13 @@ impl State {
             return None;
         }
         let frozen = (self.table.fork(), self.open, std::mem::take(&mut self.open_pages));
-        self.in_flight.push(InFlight { version: self.open, sole_frames: 0, gathered: false });
+        self.in_flight.push(InFlight {
+            version: self.open,
+            kept: HashMap::new(),
+            borrows: false,
+            sole_frames: 0,
+            gathered: false,
+        });
         self.open = self.open.next();
         Some(frozen)
     }
@@ -80,9 +106,16 @@ impl State {
 
     /// Marks gathered pages as being written.
     pub(crate) fn begin_writeback(&mut self, version: Version, entries: &[FrozenEntry]) {
+        let borrows = entries.iter().any(|entry| matches!(entry.content, FrozenContent::Lent));
+        if let Some(one) = self.in_flight.iter_mut().find(|one| one.version == version) {
+            one.borrows |= borrows;
+        }
         for entry in entries {
             if self.holds(entry.page, version) {
                 unlimited(self.table.change_tags(entry.page, Tag::Writeback, Tag::Dirty));
+                if matches!(entry.content, FrozenContent::Lent) {
+                    unlimited(self.table.set_mark(entry.page, version.lent_mark()));
+                }
             }
         }
     }
@@ -128,7 +161,7 @@ impl State {
 
     fn clean(&mut self, entry: &FrozenEntry) {
         unlimited(self.table.change_tags(entry.page, TagSet::EMPTY, Tag::Writeback));
-        if entry.frame.is_none() {
+        if !matches!(entry.content, FrozenContent::Frame(_)) {
             unlimited(self.table.set_mark(entry.page, settled_mark()));
         }
     }
@@ -149,6 +182,19 @@ fn unlimited<T>(result: Result<T, TableError>) {
     );
 }
 
+/// A copy of a page, whatever it is in, in a frame of its own.
+pub(super) fn copy_of(content: ContentRef<'_>, pool: &Arc<FramePool>) -> Result<Frame, PoolError> {
+    let copy = match content {
+        ContentRef::Frame(frame) => pool.allocate_copy(frame.page()),
+        ContentRef::Placed(frame) => pool.allocate().map(|mut copy| {
+            frame.load(0, &mut copy[..]);
+            copy
+        }),
+        ContentRef::HoleZero | ContentRef::DedupZero => pool.allocate_zeroed(),
+    };
+    copy.map(FrameMut::share)
+}
+
 /// Copies the pages of a frozen version, so that the live table keeps the originals to itself.
 /// Beyond `most` copies, or without memory for one, a page is shared instead and will be forked
 /// when it is written.
@@ -159,15 +205,15 @@ pub(crate) fn copy_pages(
     tally: &mut Tally,
 ) -> Vec<FrozenEntry> {
     let copy = |(page, entry): (u64, EntryRef<'_>)| {
-        let Some(original) = entry.frame().filter(|_| tally.copies < most) else {
+        if entry.content.is_zero() || tally.copies >= most {
             return FrozenEntry::of(page, &entry);
-        };
-        let Ok(copy) = table.pool().allocate_copy(original.page()) else {
+        }
+        let Ok(copy) = copy_of(entry.content, table.pool()) else {
             return FrozenEntry::of(page, &entry);
         };
         tally.copies += 1;
         tally.frozen += 1;
-        FrozenEntry { page, frame: Some(copy.share()) }
+        FrozenEntry { page, content: FrozenContent::Frame(copy) }
     };
     dirty_entries(table, version).map(copy).collect()
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use braidfs_pagecache::{Backing, CacheError, Frozen, FrozenPage, PAGE_SIZE, PageBytes, PageFill};
+use braidfs_pagecache::{Backing, CacheError, Frozen, PAGE_SIZE, PageBytes, PageFill};
 
 /// How a fill fails.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,10 +96,7 @@ impl Disk {
     pub fn publish(&self, frozen: &Frozen, version: u64) {
         for run in frozen.runs() {
             for (page, content) in (run.first..).zip(&run.pages) {
-                match content {
-                    FrozenPage::Data(bytes) => self.store(version, page, bytes),
-                    FrozenPage::Zero => self.store(version, page, &[0; PAGE_SIZE]),
-                }
+                self.store(version, page, content.bytes().unwrap_or(&[0; PAGE_SIZE]));
             }
         }
     }

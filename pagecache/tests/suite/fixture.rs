@@ -156,29 +156,22 @@ pub fn content_of(frozen: &Frozen) -> BTreeMap<u64, Option<u8>> {
     let mut pages = BTreeMap::new();
     for run in frozen.runs() {
         for (page, content) in (run.first..).zip(&run.pages) {
-            pages.insert(page, uniform_byte(*content));
+            pages.insert(page, uniform_byte(content));
         }
     }
     assert_eq!(pages.len() as u64, frozen.page_count());
     pages
 }
 
-fn uniform_byte(page: FrozenPage<'_>) -> Option<u8> {
-    match page {
-        FrozenPage::Zero => None,
-        FrozenPage::Data(bytes) => {
-            assert!(bytes.iter().all(|byte| *byte == bytes[0]), "a frozen page is torn");
-            Some(bytes[0])
-        }
-    }
+fn uniform_byte(page: &FrozenPage<'_>) -> Option<u8> {
+    let bytes = page.bytes()?;
+    assert!(bytes.iter().all(|byte| *byte == bytes[0]), "a frozen page is torn");
+    Some(bytes[0])
 }
 
 /// The bytes of a page to be written back.
-pub fn bytes_of(page: FrozenPage<'_>) -> PageBytes {
-    match page {
-        FrozenPage::Zero => [0; PAGE_SIZE],
-        FrozenPage::Data(bytes) => *bytes,
-    }
+pub fn bytes_of(page: &FrozenPage<'_>) -> PageBytes {
+    page.bytes().copied().unwrap_or([0; PAGE_SIZE])
 }
 
 /// Starts something that has to wait, and sees that it does.

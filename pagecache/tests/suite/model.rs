@@ -266,7 +266,7 @@ impl Expected {
                 let (expected_page, bytes) = pages.next().expect("fewer pages");
                 assert_eq!(page, *expected_page);
                 assert!(
-                    bytes_of(*content) == *bytes,
+                    bytes_of(content) == *bytes,
                     "page {page} of version {}",
                     self.version.number
                 );

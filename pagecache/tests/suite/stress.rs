@@ -9,7 +9,7 @@ use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use braidfs_pagecache::{FrozenPage, PAGE_SIZE, PageBytes, WritebackPolicy};
+use braidfs_pagecache::{PAGE_SIZE, PageBytes, WritebackPolicy};
 
 use crate::disk::Disk;
 use crate::fixture::{File, PAGE, Version, cache_of, for_each_policy};
@@ -114,8 +114,8 @@ impl Stress {
         let mut published = self.published.lock().unwrap();
         for run in version.frozen.runs() {
             for (page, content) in (run.first..).zip(&run.pages) {
-                let FrozenPage::Data(bytes) = content else { continue };
-                let (number, last) = (number_of(*bytes), &mut published[page as usize]);
+                let Some(bytes) = content.bytes() else { continue };
+                let (number, last) = (number_of(bytes), &mut published[page as usize]);
                 assert!(number >= *last, "version {} takes page {page} back", version.number);
                 *last = number;
             }
