@@ -167,7 +167,7 @@ impl<S: PageSource + ?Sized> AddressSpace<S> {
         read: impl FnOnce(&Page) -> R,
     ) -> Result<R, Fault<S::Error>> {
         self.fault(page, Access::Read, last, |resolved| {
-            read(resolved.content.page(page, &self.zero_pages))
+            resolved.content.read(page, &self.zero_pages, read)
         })
     }
 

@@ -137,6 +137,15 @@ impl<'a> ContentRef<'a> {
         }
     }
 
+    /// Lets `read` see the bytes of the page of that index: of a placed one, a copy.
+    pub fn read<R>(self, index: u64, zero: &ZeroPages, read: impl FnOnce(&Page) -> R) -> R {
+        match self {
+            Self::Frame(frame) => read(frame.page()),
+            Self::Placed(frame) => read(&frame.to_page()),
+            Self::HoleZero | Self::DedupZero => read(zero.page(index)),
+        }
+    }
+
     /// Whether the page takes no frame.
     pub fn is_zero(self) -> bool {
         matches!(self, Self::HoleZero | Self::DedupZero)
