@@ -63,9 +63,12 @@ mod heat;
 mod mapping;
 mod pacing;
 mod page;
+mod planted;
 mod pressure;
 mod registry;
 mod sync;
+#[cfg(all(test, not(shuttle)))]
+mod tests;
 mod wait_queue;
 
 pub use backing::{Backing, PageFill};

@@ -6,6 +6,7 @@ use braidfs_mm::EntryRef;
 
 use super::state::State;
 use super::version::was_written;
+use crate::planted::{Mistake, planted};
 
 /// A page that an evictor found cold, by what the metadata of its frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// Whether the hint is still true and the page is clean.
     fn is_evictable(&self, entry: &EntryRef<'_>) -> bool {
-        entry.tags.is_empty()
+        (entry.tags.is_empty() || planted(Mistake::EvictionIgnoresTags))
             && entry.frame().is_some_and(|frame| frame.number().as_usize() == self.frame)
     }
 }
@@ -38,7 +39,7 @@ impl State {
             outdated |= was_written(entry.mark);
             evicted += u64::from(self.table.remove(candidate.page).is_ok());
         }
-        if outdated {
+        if outdated && !planted(Mistake::EvictionKeepsFills) {
             self.outdate_fills();
         }
         evicted

@@ -15,6 +15,7 @@ use super::state::{Epoch, State};
 use crate::backing::{Backing, Filled, PageFill};
 use crate::heat;
 use crate::page::{PAGE_SIZE, PageBytes};
+use crate::planted::{Mistake, planted};
 
 /// Pages to ask the backing for.
 #[derive(Debug, Clone, Copy)]
@@ -133,7 +134,7 @@ impl FilledPages {
             pages.zip(frames).zip(self.outcomes.into_iter().enumerate())
         {
             let is_ahead = at >= self.request.asked;
-            if state.table.get(page).is_some() {
+            if state.table.get(page).is_some() && !planted(Mistake::FillReplacesPages) {
                 continue;
             }
             let entry = match outcome {

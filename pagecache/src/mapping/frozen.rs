@@ -12,6 +12,7 @@ use super::Mapping;
 use super::version::Version;
 use super::writeback::{FrozenContent, FrozenEntry, Outcome, gather};
 use crate::page::PageBytes;
+use crate::planted::{Mistake, planted};
 use crate::sync::Mutex;
 
 /// Pages settled, or tagged, under one hold of the mapping's lock.
@@ -161,6 +162,10 @@ impl Frozen {
     fn entries(&self) -> &[FrozenEntry] {
         self.entries.get_or_init(|| {
             let Some(table) = self.table.lock().take() else { return Vec::new() };
+            let table = match planted(Mistake::GatherLooksAtLiveTable) {
+                true => self.mapping.state().read().table.fork(),
+                false => table,
+            };
             let entries = gather(&table, self.version, self.page_count);
             // Before the tags change, lest each change copies a node that only this table still
             // shares.

@@ -46,6 +46,8 @@
 
 mod editor;
 mod evict;
+#[cfg(all(test, not(shuttle)))]
+mod examine;
 mod fill;
 mod frozen;
 mod placed;

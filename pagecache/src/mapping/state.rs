@@ -13,10 +13,11 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use braidfs_mm::{Entry, EntryRef, Frame, PageTable, TableError, Tag};
+use braidfs_mm::{Entry, EntryRef, Frame, PageTable, TableError, Tag, TagSet};
 
 use super::tally::Tally;
 use super::version::{Standing, Version};
+use crate::planted::{Mistake, planted};
 use crate::registry::OwnerId;
 
 /// A frozen version that is not durable yet.
@@ -81,7 +82,7 @@ impl State {
     /// Whether a fill that started at `then` may be installed: no page may have gone meanwhile that
     /// was newer.
     pub(crate) fn accepts_fill(&self, then: Epoch) -> bool {
-        self.epoch.generation == then.generation
+        self.epoch.generation == then.generation || planted(Mistake::FillIgnoresEpochs)
     }
 
     /// Whether a fill of these pages that started at `then` may have failed only because it was
@@ -127,7 +128,9 @@ impl State {
         let old = self.table.get(page);
         let standing = old.as_ref().map_or(Standing::Clean, |old| self.standing(old));
         let needed_by = old.and_then(|old| needing_version(&self.in_flight, &old));
-        self.table.insert_tagged(page, entry.with_mark(self.open.mark()), Tag::Dirty)?;
+        let loses_tags = planted(Mistake::SwapLosesTags) && standing == Standing::InFlight;
+        let tags = if loses_tags { TagSet::EMPTY } else { Tag::Dirty.into() };
+        self.table.insert_tagged(page, entry.with_mark(self.open.mark()), tags)?;
         if let Some(version) = needed_by {
             self.in_flight[version].sole_frames += 1;
             tally.frozen += 1;
@@ -179,7 +182,9 @@ impl State {
                 }
             }
         })?;
-        self.outdate_fills();
+        if !planted(Mistake::DropKeepsFills) {
+            self.outdate_fills();
+        }
         Ok(())
     }
 }

@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use braidfs_mm::{
-    ContentRef, EntryRef, Frame, FrameMut, FramePool, PageTable, PoolError, TableError, Tag, TagSet,
+    ContentRef, EntryMark, EntryRef, Frame, FrameMut, FramePool, PageTable, PoolError, TableError, Tag, TagSet,
 };
 
 use super::state::{InFlight, State};
 use super::tally::Tally;
 use super::version::{Version, settled_mark};
+use crate::planted::{Mistake, planted};
 
 /// A page of a frozen version.
 #[derive(Debug)]
@@ -156,7 +157,7 @@ impl State {
     fn holds(&self, page: u64, version: Version) -> bool {
         self.table
             .get(page)
-            .is_some_and(|entry| !entry.tags.is_empty() && version.stamped(entry.mark))
+            .is_some_and(|entry| !entry.tags.is_empty() && belongs(version, entry.mark))
     }
 
     fn clean(&mut self, entry: &FrozenEntry) {
@@ -167,10 +168,19 @@ impl State {
     }
 
     fn reopen(&mut self, page: u64) {
+        if planted(Mistake::FailureCleans) {
+            unlimited(self.table.change_tags(page, TagSet::EMPTY, Tag::Writeback));
+            return;
+        }
         unlimited(self.table.set_mark(page, self.open.mark()));
         unlimited(self.table.change_tags(page, Tag::Dirty, Tag::Writeback));
         self.open_pages += 1;
     }
+}
+
+/// Whether an entry with this mark belongs to the version.
+fn belongs(version: Version, mark: EntryMark) -> bool {
+    version.stamped(mark) || planted(Mistake::SettleIgnoresVersions)
 }
 
 /// Unwraps a change of an entry that is there. It cannot fail: the index was accepted before, and
