@@ -2,6 +2,7 @@
 
 use braidfs_pagecache::{PAGE_SIZE, WritebackPolicy};
 
+use super::POLICY;
 use crate::fixture::{File, PAGE, content_of, for_each_policy};
 
 #[test]
@@ -24,7 +25,7 @@ fn what_was_written_is_read_and_frozen() {
 
 #[test]
 fn a_page_dirty_in_the_open_version_is_written_in_place() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     file.fill_page(0, 1);
     let used = file.counters().frames_used;
     file.fill_page(0, 2);
@@ -74,7 +75,7 @@ fn the_fork_rule_is_the_same_before_and_after_the_pages_were_gathered() {
 
 #[test]
 fn a_clean_page_is_dirtied_in_place() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 7)]);
+    let file = File::with_pages(POLICY, [(0, 7)]);
     assert_eq!(file.byte_of(0), 7);
     let used = file.counters().frames_used;
     file.write(0, &[8; 4]);
@@ -85,7 +86,7 @@ fn a_clean_page_is_dirtied_in_place() {
 
 #[test]
 fn a_page_is_dirtied_in_place_again_once_its_version_completed() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     file.fill_page(0, 1);
     file.sync();
     let used = file.counters().frames_used;
@@ -95,7 +96,7 @@ fn a_page_is_dirtied_in_place_again_once_its_version_completed() {
 
 #[test]
 fn clean_pages_of_a_frozen_table_are_not_written_back() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 7), (1, 8)]);
+    let file = File::with_pages(POLICY, [(0, 7), (1, 8)]);
     assert_eq!((file.byte_of(0), file.byte_of(1)), (7, 8));
     file.fill_page(1, 9);
     let version = file.freeze();
@@ -121,7 +122,7 @@ fn only_what_changed_since_the_last_freeze_is_frozen() {
 
 #[test]
 fn a_large_write_is_one_call_and_lies_side_by_side() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     let data: Vec<u8> = (0..300 * PAGE_SIZE).map(|at| (at / 100) as u8).collect();
     file.write(100, &data);
     assert_eq!(file.read(100, data.len()), data);

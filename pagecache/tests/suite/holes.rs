@@ -2,12 +2,13 @@
 
 use braidfs_pagecache::{PAGE_SIZE, WritebackPolicy};
 
+use super::POLICY;
 use crate::disk::Disk;
 use crate::fixture::{File, PAGE, cache_of, content_of, for_each_policy};
 
 #[test]
 fn a_hole_is_looked_up_once() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     assert_eq!(file.byte_of(5), 0);
     assert_eq!(file.byte_of(5), 0);
     assert_eq!(file.disk.fills(), 1);
@@ -17,7 +18,7 @@ fn a_hole_is_looked_up_once() {
 
 #[test]
 fn a_large_hole_takes_neither_frames_nor_much_table() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     for start in (0..1 << 30).step_by(1 << 20) {
         assert!(file.read(start, 1 << 20).iter().all(|byte| *byte == 0));
     }
@@ -45,7 +46,7 @@ fn writing_to_a_known_hole_puts_zeros_around_it() {
 
 #[test]
 fn holes_found_by_readahead_are_not_remembered() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 1)]);
+    let file = File::with_pages(POLICY, [(0, 1)]);
     assert_eq!(file.byte_of(0), 1);
     assert!(file.disk.pages_asked() > 1, "the first read at the start reads ahead");
     let fills = file.disk.fills();
@@ -88,7 +89,7 @@ fn zeros_written_over_data_free_its_frame_once_nobody_needs_it() {
 
 #[test]
 fn durable_zeros_of_different_versions_collapse() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     for page in 0..4096 {
         file.fill_page(page, 0);
         if page % 100 == 99 {
@@ -102,7 +103,7 @@ fn durable_zeros_of_different_versions_collapse() {
 
 #[test]
 fn zeros_are_kept_in_frames_when_deduplication_is_off() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     file.cache.set_dedup_zero(false);
     file.fill_page(0, 0);
     assert_eq!((file.counters().frames_used, file.counters().zero_dedups), (1, 0));
@@ -111,7 +112,7 @@ fn zeros_are_kept_in_frames_when_deduplication_is_off() {
 
 #[test]
 fn a_partial_write_of_zeros_is_not_deduplicated() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 1)]);
+    let file = File::with_pages(POLICY, [(0, 1)]);
     file.write(0, &[0; 100]);
     assert_eq!(file.read(98, 4), [0, 0, 1, 1]);
     assert_eq!(file.counters().zero_dedups, 0);
@@ -119,7 +120,7 @@ fn a_partial_write_of_zeros_is_not_deduplicated() {
 
 #[test]
 fn tables_of_scattered_holes_are_shed() {
-    let file = File::over(cache_of(64, WritebackPolicy::Fork), Disk::default());
+    let file = File::over(cache_of(64, POLICY), Disk::default());
     for place in 0..20_000 {
         assert_eq!(file.read((place * 600 + 511) * PAGE, 1), [0]);
     }

@@ -7,12 +7,34 @@
 
 mod disk;
 mod fixture;
-mod fork_rule;
-mod holes;
-mod memory;
 mod model;
 mod objections;
 mod policies;
-mod ranges;
-mod read_miss;
 mod stress;
+
+/// What must be the same under every policy. (What is about pages in flight says itself under which.)
+macro_rules! same_under {
+    ($name:ident, $policy:ident) => {
+        #[path = "."]
+        mod $name {
+            use braidfs_pagecache::WritebackPolicy;
+
+            const POLICY: WritebackPolicy = WritebackPolicy::$policy;
+
+            #[path = "fork_rule.rs"]
+            mod fork_rule;
+            #[path = "holes.rs"]
+            mod holes;
+            #[path = "memory.rs"]
+            mod memory;
+            #[path = "ranges.rs"]
+            mod ranges;
+            #[path = "read_miss.rs"]
+            mod read_miss;
+        }
+    };
+}
+
+same_under!(under_fork, Fork);
+same_under!(under_wait, Wait);
+same_under!(under_copy, Copy);

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use braidfs_pagecache::{CacheConfig, CacheError, Mapping, PAGE_SIZE, PageCache, WritebackPolicy};
 
+use super::POLICY;
 use crate::disk::{Disk, DiskError};
 use crate::fixture::{File, PAGE, await_that, cache_of, for_each_policy, spawn_waiting};
 
@@ -33,7 +34,7 @@ fn reading_more_than_fits_evicts_and_stays_right() {
 
 #[test]
 fn writing_more_than_fits_is_fine_while_it_is_written_back() {
-    let file = File::over(cache_of(64, WritebackPolicy::Fork), Disk::default());
+    let file = File::over(cache_of(64, POLICY), Disk::default());
     for page in 0..1000 {
         file.fill_page(page, page as u8);
         if page % 20 == 19 {
@@ -45,7 +46,7 @@ fn writing_more_than_fits_is_fine_while_it_is_written_back() {
 
 #[test]
 fn reads_go_on_without_a_single_frame() {
-    let file = full_of_dirty_pages(WritebackPolicy::Fork);
+    let file = full_of_dirty_pages(POLICY);
     assert_eq!((file.byte_of(105), file.byte_of(3)), (9, 1));
     assert_eq!(file.read(99 * PAGE + 1, 3 * PAGE_SIZE)[PAGE_SIZE - 2..PAGE_SIZE + 1], [0, 9, 9]);
     assert_eq!(file.byte_of(105), 9);
@@ -54,7 +55,7 @@ fn reads_go_on_without_a_single_frame() {
 
 #[test]
 fn a_read_without_a_frame_prefers_what_was_written_meanwhile() {
-    let file = full_of_dirty_pages(WritebackPolicy::Fork);
+    let file = full_of_dirty_pages(POLICY);
     let stall = file.disk.stall_next_fill();
     thread::scope(|scope| {
         let reader = scope.spawn(|| file.byte_of(105));
@@ -67,7 +68,7 @@ fn a_read_without_a_frame_prefers_what_was_written_meanwhile() {
 
 #[test]
 fn without_a_frame_a_writer_waits_until_writeback_frees_some() {
-    let file = full_of_dirty_pages(WritebackPolicy::Fork);
+    let file = full_of_dirty_pages(POLICY);
     let version = file.freeze();
     file.publish(&version);
     thread::scope(|scope| {
@@ -82,7 +83,7 @@ fn without_a_frame_a_writer_waits_until_writeback_frees_some() {
 
 #[test]
 fn without_a_frame_a_writer_gives_up_at_the_deadline() {
-    let file = full_of_dirty_pages(WritebackPolicy::Fork);
+    let file = full_of_dirty_pages(POLICY);
     file.cache.set_memory_deadline(Duration::from_millis(50));
     let started = Instant::now();
     let whole = file.mapping.write(70 * PAGE, &[1; PAGE_SIZE], &file.disk);
@@ -99,7 +100,7 @@ fn without_a_frame_a_writer_gives_up_at_the_deadline() {
 
 #[test]
 fn shutdown_ends_the_wait_for_a_frame() {
-    let file = full_of_dirty_pages(WritebackPolicy::Fork);
+    let file = full_of_dirty_pages(POLICY);
     thread::scope(|scope| {
         let writer = spawn_waiting(scope, &file.cache, || {
             file.mapping.write(70 * PAGE, &[1; PAGE_SIZE], &file.disk)
@@ -111,7 +112,7 @@ fn shutdown_ends_the_wait_for_a_frame() {
 
 #[test]
 fn a_scan_does_not_push_out_what_is_used_again_and_again() {
-    let cache = cache_of(256, WritebackPolicy::Fork);
+    let cache = cache_of(256, POLICY);
     let hot = File::over(cache.clone(), Disk::with_pages((0..64).map(|page| (page, 1))));
     let scanned = File::over(cache, Disk::with_pages((0..5000).map(|page| (page, 1))));
     for _ in 0..3 {
@@ -151,7 +152,7 @@ fn a_forked_page_is_as_hot_as_it_was() {
 #[test]
 fn a_mapping_that_is_dropped_gives_its_frames_back() {
     let file = File::over(
-        cache_of(128, WritebackPolicy::Fork),
+        cache_of(128, POLICY),
         Disk::with_pages((0..50).map(|page| (page, 1))),
     );
     for _ in 0..100 {
@@ -166,7 +167,7 @@ fn a_mapping_that_is_dropped_gives_its_frames_back() {
 
 #[test]
 fn an_empty_mapping_is_small() {
-    let cache = cache_of(64, WritebackPolicy::Fork);
+    let cache = cache_of(64, POLICY);
     assert!(size_of::<Mapping>() <= 256, "{} bytes", size_of::<Mapping>());
     let mappings: Vec<_> = (0..1000).map(|_| Mapping::new(&cache)).collect();
     assert_eq!((mappings.len(), cache.counters().table_bytes), (1000, 0));

@@ -15,24 +15,26 @@ const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2,
 
 #[test]
 fn tags_are_not_lost_when_a_page_is_swapped() {
-    let file = File::new(WritebackPolicy::Fork);
-    (0..3).for_each(|page| file.fill_page(page, 1));
-    let version = file.freeze();
-    let runs: Vec<_> = version.frozen.runs().collect();
-    // The page is swapped while it is tagged for writeback: the new one is dirty, the old one is
-    // still to be written.
-    file.fill_page(1, 2);
-    assert!(file.mapping.is_dirty(1));
-    assert_eq!(file.mapping.dirty_pages(), 1);
-    assert_eq!(runs[0].pages.len(), 3);
-    drop(runs);
-    version.frozen.complete();
-    assert_eq!(
-        file.mapping.next_dirty(0),
-        Some(1),
-        "the tag of the newer page survived the older writeback"
-    );
-    assert_eq!(content_of(&file.freeze().frozen), [(1, Some(2))].into());
+    for policy in POLICIES_THAT_DO_NOT_WAIT {
+        let file = File::new(policy);
+        (0..3).for_each(|page| file.fill_page(page, 1));
+        let version = file.freeze();
+        let runs: Vec<_> = version.frozen.runs().collect();
+        // The page is swapped while it is tagged for writeback: the new one is dirty, the old one is
+        // still to be written.
+        file.fill_page(1, 2);
+        assert!(file.mapping.is_dirty(1));
+        assert_eq!(file.mapping.dirty_pages(), 1);
+        assert_eq!(runs[0].pages.len(), 3);
+        drop(runs);
+        version.frozen.complete();
+        assert_eq!(
+            file.mapping.next_dirty(0),
+            Some(1),
+            "the tag of the newer page survived the older writeback"
+        );
+        assert_eq!(content_of(&file.freeze().frozen), [(1, Some(2))].into());
+    }
 }
 
 #[test]
@@ -110,35 +112,39 @@ fn versions_fail_in_any_order_and_only_the_newest_content_becomes_dirty_again() 
 
 #[test]
 fn an_old_version_that_fails_does_not_make_newer_durable_content_dirty() {
-    let file = File::new(WritebackPolicy::Fork);
-    file.fill_page(0, 1);
-    let old = file.freeze();
-    file.fill_page(0, 2);
-    let new = file.freeze();
-    new.frozen.complete();
-    old.frozen.fail();
-    file.assert_settled();
-    assert_eq!(file.byte_of(0), 2);
+    for policy in POLICIES_THAT_DO_NOT_WAIT {
+        let file = File::new(policy);
+        file.fill_page(0, 1);
+        let old = file.freeze();
+        file.fill_page(0, 2);
+        let new = file.freeze();
+        new.frozen.complete();
+        old.frozen.fail();
+        file.assert_settled();
+        assert_eq!(file.byte_of(0), 2);
+    }
 }
 
 #[test]
 fn an_old_version_of_zeros_does_not_clean_newer_zeros() {
-    // Zeros have no frame to tell them apart by; only the version can.
-    let file = File::new(WritebackPolicy::Fork);
-    file.fill_page(0, 0);
-    let zeros = file.freeze();
-    file.fill_page(0, 5);
-    let data = file.freeze();
-    file.fill_page(0, 0);
-    file.publish(&zeros);
-    zeros.frozen.complete();
-    assert!(
-        file.mapping.is_dirty(0),
-        "the newer zeros are not durable: the disk is about to get the data"
-    );
-    file.publish(&data);
-    data.frozen.complete();
-    assert_eq!(content_of(&file.freeze().frozen), [(0, None)].into());
+    for policy in POLICIES_THAT_DO_NOT_WAIT {
+        // Zeros have no frame to tell them apart by; only the version can.
+        let file = File::new(policy);
+        file.fill_page(0, 0);
+        let zeros = file.freeze();
+        file.fill_page(0, 5);
+        let data = file.freeze();
+        file.fill_page(0, 0);
+        file.publish(&zeros);
+        zeros.frozen.complete();
+        assert!(
+            file.mapping.is_dirty(0),
+            "the newer zeros are not durable: the disk is about to get the data"
+        );
+        file.publish(&data);
+        data.frozen.complete();
+        assert_eq!(content_of(&file.freeze().frozen), [(0, None)].into());
+    }
 }
 
 #[test]
@@ -166,16 +172,18 @@ fn truncation_drops_a_frozen_page_from_the_live_table_only() {
 
 #[test]
 fn a_file_cut_and_grown_again_while_frozen_reads_zeros() {
-    let file = File::new(WritebackPolicy::Fork);
-    (0..4).for_each(|page| file.fill_page(page, 1));
-    let version = file.freeze();
-    file.truncate(PAGE);
-    file.write(3 * PAGE, &[5; 10]);
-    file.publish(&version);
-    version.frozen.complete();
-    assert_eq!(file.read(3 * PAGE, 20), [[5; 10], [0; 10]].concat());
-    assert_eq!((file.byte_of(0), file.byte_of(2)), (1, 0));
-    assert_eq!(file.mapping.dirty_pages(), 1);
+    for_each_policy(|policy| {
+        let file = File::new(policy);
+        (0..4).for_each(|page| file.fill_page(page, 1));
+        let version = file.freeze();
+        file.truncate(PAGE);
+        file.write(3 * PAGE, &[5; 10]);
+        file.publish(&version);
+        version.frozen.complete();
+        assert_eq!(file.read(3 * PAGE, 20), [[5; 10], [0; 10]].concat());
+        assert_eq!((file.byte_of(0), file.byte_of(2)), (1, 0));
+        assert_eq!(file.mapping.dirty_pages(), 1);
+    });
 }
 
 #[test]
@@ -214,35 +222,40 @@ fn eviction_takes_neither_dirty_pages_nor_pages_in_flight() {
 
 #[test]
 fn a_completed_page_may_be_evicted_while_newer_versions_are_in_flight() {
-    let file = File::over(cache_of(128, WritebackPolicy::Fork), Disk::default());
-    (0..20).for_each(|page| file.fill_page(page, 1));
-    file.sync();
-    file.fill_page(20, 2);
-    let version = file.freeze();
-    assert_eq!(version.frozen.runs().count(), 1);
-    let other = File::over(file.cache.clone(), Disk::with_pages((0..500).map(|page| (page, 7))));
-    (0..500).for_each(|page| assert_eq!(other.byte_of(page), 7));
-    let fills = file.disk.fills();
-    (0..20).for_each(|page| assert_eq!(file.byte_of(page), 1));
-    assert!(file.disk.fills() > fills, "clean pages were evicted, and came back from the disk");
-    assert_eq!(content_of(&version.frozen), [(20, Some(2))].into());
+    for_each_policy(|policy| {
+        let file = File::over(cache_of(128, policy), Disk::default());
+        (0..20).for_each(|page| file.fill_page(page, 1));
+        file.sync();
+        file.fill_page(20, 2);
+        let version = file.freeze();
+        assert_eq!(version.frozen.runs().count(), 1);
+        let other =
+            File::over(file.cache.clone(), Disk::with_pages((0..500).map(|page| (page, 7))));
+        (0..500).for_each(|page| assert_eq!(other.byte_of(page), 7));
+        let fills = file.disk.fills();
+        (0..20).for_each(|page| assert_eq!(file.byte_of(page), 1));
+        assert!(file.disk.fills() > fills, "clean pages were evicted, and came back from the disk");
+        assert_eq!(content_of(&version.frozen), [(20, Some(2))].into());
+    });
 }
 
 #[test]
 fn whoever_holds_frozen_pages_keeps_them_whatever_happens_to_the_file() {
-    let file = File::new(WritebackPolicy::Fork);
-    (0..8).for_each(|page| file.fill_page(page, 1));
-    let version = file.freeze();
-    let runs: Vec<_> = version.frozen.runs().collect();
-    thread::scope(|scope| {
-        scope.spawn(|| (0..8).for_each(|page| file.fill_page(page, 2)));
-        scope.spawn(|| (0..8).for_each(|page| file.write(page * PAGE + 7, b"x")));
-        scope.spawn(|| file.punch(0, 3 * PAGE));
-        scope.spawn(|| file.truncate(5 * PAGE));
-    });
-    let data = runs.iter().flat_map(|run| &run.pages);
-    assert!(
-        data.into_iter()
-            .all(|page| matches!(page, FrozenPage::Data(bytes) if **bytes == [1; 4096]))
-    );
+    for policy in POLICIES_THAT_DO_NOT_WAIT {
+        let file = File::new(policy);
+        (0..8).for_each(|page| file.fill_page(page, 1));
+        let version = file.freeze();
+        let runs: Vec<_> = version.frozen.runs().collect();
+        thread::scope(|scope| {
+            scope.spawn(|| (0..8).for_each(|page| file.fill_page(page, 2)));
+            scope.spawn(|| (0..8).for_each(|page| file.write(page * PAGE + 7, b"x")));
+            scope.spawn(|| file.punch(0, 3 * PAGE));
+            scope.spawn(|| file.truncate(5 * PAGE));
+        });
+        let data = runs.iter().flat_map(|run| &run.pages);
+        assert!(
+            data.into_iter()
+                .all(|page| matches!(page, FrozenPage::Data(bytes) if **bytes == [1; 4096]))
+        );
+    }
 }

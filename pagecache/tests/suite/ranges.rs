@@ -1,7 +1,8 @@
 //! Truncating and punching at byte granularity, and the queries over ranges.
 
-use braidfs_pagecache::{CacheError, PAGE_SIZE, WritebackPolicy};
+use braidfs_pagecache::{CacheError, PAGE_SIZE};
 
+use super::POLICY;
 use crate::disk::DiskError;
 use crate::fixture::{File, PAGE, for_each_policy};
 
@@ -21,7 +22,7 @@ fn truncation_zeroes_the_rest_of_the_last_page() {
 
 #[test]
 fn truncation_dirties_nothing_where_there_are_zeros_already() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 0)]);
+    let file = File::with_pages(POLICY, [(0, 0)]);
     file.truncate(100);
     file.truncate(50 * PAGE + 5);
     file.write(100 * PAGE, &[0; PAGE_SIZE]);
@@ -34,7 +35,7 @@ fn truncation_dirties_nothing_where_there_are_zeros_already() {
 
 #[test]
 fn truncation_at_a_page_boundary_touches_no_page_that_stays() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 1), (1, 1)]);
+    let file = File::with_pages(POLICY, [(0, 1), (1, 1)]);
     file.fill_page(1, 2);
     file.truncate(PAGE);
     assert_eq!(file.disk.fills(), 0);
@@ -43,7 +44,7 @@ fn truncation_at_a_page_boundary_touches_no_page_that_stays() {
 
 #[test]
 fn dirty_pages_that_are_cut_off_are_not_written_back() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     (0..10).for_each(|page| file.fill_page(page, 1));
     file.truncate(3 * PAGE);
     assert_eq!(file.freeze().frozen.page_count(), 3);
@@ -71,7 +72,7 @@ fn punching_every_small_range_zeroes_exactly_that() {
     let edges = [0, 1, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 1, 2 * PAGE, 2 * PAGE + 1, 3 * PAGE];
     for start in edges {
         for end in edges.into_iter().filter(|end| *end >= start) {
-            let file = File::with_pages(WritebackPolicy::Fork, (0..4).map(|page| (page, 1)));
+            let file = File::with_pages(POLICY, (0..4).map(|page| (page, 1)));
             file.punch(start, end);
             let data = file.read(0, 4 * PAGE_SIZE);
             let wrong =
@@ -83,14 +84,14 @@ fn punching_every_small_range_zeroes_exactly_that() {
 
 #[test]
 fn punching_known_zeros_dirties_nothing() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     file.punch(100, 10 * PAGE + 100);
     file.assert_settled();
 }
 
 #[test]
 fn ranges_beyond_the_largest_file_are_refused() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     let refused = |result: Result<(), DiskError>| {
         assert!(matches!(result, Err(DiskError::Cache(CacheError::Range { .. }))), "{result:?}");
     };
@@ -105,7 +106,7 @@ fn ranges_beyond_the_largest_file_are_refused() {
 
 #[test]
 fn nothing_is_a_fine_length() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     file.write(5, &[]);
     assert_eq!(file.read(5, 0), []);
     file.punch(7, 7);
@@ -115,7 +116,7 @@ fn nothing_is_a_fine_length() {
 
 #[test]
 fn dropping_clean_pages_leaves_dirty_ones_and_those_in_flight() {
-    let file = File::with_pages(WritebackPolicy::Fork, (0..6).map(|page| (page, 1)));
+    let file = File::with_pages(POLICY, (0..6).map(|page| (page, 1)));
     file.read(0, 6 * PAGE_SIZE);
     file.fill_page(1, 2);
     let version = file.freeze();
@@ -132,7 +133,7 @@ fn dropping_clean_pages_leaves_dirty_ones_and_those_in_flight() {
 
 #[test]
 fn ranges_without_end_are_fine_where_nothing_is_addressed() {
-    let file = File::with_pages(WritebackPolicy::Fork, [(0, 1)]);
+    let file = File::with_pages(POLICY, [(0, 1)]);
     assert_eq!(file.byte_of(0), 1);
     file.mapping.drop_clean(0..u64::MAX);
     assert_eq!((file.mapping.next_dirty(u64::MAX), file.mapping.is_dirty(u64::MAX)), (None, false));
@@ -143,7 +144,7 @@ fn ranges_without_end_are_fine_where_nothing_is_addressed() {
 
 #[test]
 fn next_dirty_finds_what_is_not_durable() {
-    let file = File::new(WritebackPolicy::Fork);
+    let file = File::new(POLICY);
     file.fill_page(3, 1);
     file.fill_page(1000, 1);
     let version = file.freeze();

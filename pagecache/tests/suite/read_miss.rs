@@ -2,8 +2,9 @@
 
 use std::thread;
 
-use braidfs_pagecache::{PAGE_SIZE, WritebackPolicy};
+use braidfs_pagecache::PAGE_SIZE;
 
+use super::POLICY;
 use crate::disk::{Disk, DiskError};
 use crate::fixture::{File, PAGE, cache_of};
 
@@ -21,7 +22,7 @@ fn read_across(file: &File, meanwhile: impl FnOnce()) -> Vec<u8> {
 }
 
 fn file_of_ones() -> File {
-    File::with_pages(WritebackPolicy::Fork, [(0, 1), (1, 1)])
+    File::with_pages(POLICY, [(0, 1), (1, 1)])
 }
 
 #[test]
@@ -44,7 +45,7 @@ fn a_miss_is_not_installed_after_the_page_was_written_and_made_durable() {
 
 #[test]
 fn a_miss_is_not_installed_after_the_page_was_written_made_durable_and_evicted() {
-    let file = File::over(cache_of(64, WritebackPolicy::Fork), Disk::with_pages([(0, 1)]));
+    let file = File::over(cache_of(64, POLICY), Disk::with_pages([(0, 1)]));
     let other = File::over(file.cache.clone(), Disk::with_pages((0..300).map(|page| (page, 7))));
     let seen = read_across(&file, || {
         file.fill_page(0, 2);
@@ -93,7 +94,7 @@ fn of_two_misses_of_a_page_one_installs_and_both_read() {
 #[test]
 fn eviction_of_pages_that_were_only_read_outdates_nothing() {
     let file = File::over(
-        cache_of(64, WritebackPolicy::Fork),
+        cache_of(64, POLICY),
         Disk::with_pages((0..300).map(|page| (page, 1))),
     );
     (100..130).for_each(|page| assert_eq!(file.byte_of(page), 1));
@@ -201,7 +202,7 @@ fn a_partial_write_whose_fill_failed_because_it_was_overtaken_is_repeated() {
 
 #[test]
 fn sequential_misses_read_ahead_and_random_ones_do_not() {
-    let file = File::with_pages(WritebackPolicy::Fork, (0..400).map(|page| (page, 1)));
+    let file = File::with_pages(POLICY, (0..400).map(|page| (page, 1)));
     for page in 0..200 {
         assert_eq!(file.byte_of(page), 1);
     }
@@ -217,7 +218,7 @@ fn sequential_misses_read_ahead_and_random_ones_do_not() {
 
 #[test]
 fn an_error_in_what_is_read_ahead_fails_nobody() {
-    let file = File::with_pages(WritebackPolicy::Fork, (0..4).map(|page| (page, 1)));
+    let file = File::with_pages(POLICY, (0..4).map(|page| (page, 1)));
     file.disk.make_unreadable(1..2);
     assert_eq!(file.byte_of(0), 1);
     assert_eq!(file.try_read(PAGE, 1), Err(DiskError::Unreadable(1)));
@@ -225,7 +226,7 @@ fn an_error_in_what_is_read_ahead_fails_nobody() {
 
 #[test]
 fn a_large_read_is_a_few_large_fills() {
-    let file = File::with_pages(WritebackPolicy::Fork, (0..512).map(|page| (page, page as u8)));
+    let file = File::with_pages(POLICY, (0..512).map(|page| (page, page as u8)));
     let data = file.read(PAGE / 2, 400 * PAGE_SIZE);
     assert!(
         data.chunks(PAGE_SIZE / 2)
