@@ -9,7 +9,7 @@ use braidfs_block::{
 };
 use braidfs_pagecache::WritebackPolicy;
 
-use crate::support::{
+use super::support::{
     MIB, assert_clean, content, crash, create, device, fresh, make, put, quiet, remount, write,
 };
 
@@ -100,7 +100,7 @@ fn an_unmount_among_writers_keeps_all_that_they_were_promised() {
         writers.into_iter().map(|writer| writer.join().unwrap()).collect()
     });
     let volume = crash(&device, volume);
-    let names = crate::support::names(&volume, braidfs::ROOT_INODE);
+    let names = super::support::names(&volume, braidfs::ROOT_INODE);
     assert_eq!(names.len(), accepted.iter().sum::<usize>());
     remount(&device, volume);
 }

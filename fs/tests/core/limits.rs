@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use braidfs::{AccessTime, ROOT_INODE, SeekTarget, SetAttributes, Volume};
 
-use crate::support::{
+use super::support::{
     BLOCK, assert_clean, content, crash, create, device, fresh, mkdir, mount, names, put, quiet,
     remount, write,
 };
@@ -139,7 +139,7 @@ fn a_large_directory_that_is_not_staged_is_read_in_small_pieces() {
     let directory = mkdir(&volume, "directory");
     let count = 1000;
     for tag in 0..count {
-        crate::support::create_in(&volume, directory, &format!("{tag}")).expect("create");
+        super::support::create_in(&volume, directory, &format!("{tag}")).expect("create");
     }
     let (mut after, mut seen) = (0, 0);
     loop {

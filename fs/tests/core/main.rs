@@ -5,9 +5,30 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod commits;
-mod limits;
-mod names;
-mod ranges;
-mod support;
-mod times;
+/// The same tests under every policy.
+macro_rules! same_under {
+    ($name:ident, $policy:ident) => {
+        #[path = "."]
+        mod $name {
+            const POLICY: braidfs_pagecache::WritebackPolicy =
+                braidfs_pagecache::WritebackPolicy::$policy;
+
+            #[path = "commits.rs"]
+            mod commits;
+            #[path = "limits.rs"]
+            mod limits;
+            #[path = "names.rs"]
+            mod names;
+            #[path = "ranges.rs"]
+            mod ranges;
+            #[path = "support.rs"]
+            mod support;
+            #[path = "times.rs"]
+            mod times;
+        }
+    };
+}
+
+same_under!(under_fork, Fork);
+same_under!(under_wait, Wait);
+same_under!(under_copy, Copy);

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use braidfs::{Credentials, MountOptions, ROOT_INODE, RenameMode, Volume, XattrMode};
 
-use crate::support::{
+use super::support::{
     assert_clean, content, crash, create, create_in, device, find, fresh, mkdir, names, put, quiet,
     remount, write,
 };

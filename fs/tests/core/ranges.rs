@@ -2,7 +2,7 @@
 
 use braidfs::{FallocateMode, SeekTarget, SetAttributes, Volume};
 
-use crate::support::{BLOCK, content, create, fresh, mkdir, put, remount, write};
+use super::support::{BLOCK, content, create, fresh, mkdir, put, remount, write};
 
 const KEEP: FallocateMode = FallocateMode::Allocate { keep_size: true };
 const GROW: FallocateMode = FallocateMode::Allocate { keep_size: false };

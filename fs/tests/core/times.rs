@@ -3,7 +3,7 @@
 use braidfs::{SetAttributes, SetTime, Volume};
 use braidfs_format::Timestamp;
 
-use crate::support::{fresh, put, remount};
+use super::support::{fresh, put, remount};
 
 const OLD: Timestamp = Timestamp { seconds: 1_000_000_000, nanoseconds: 5 };
 
