@@ -4,6 +4,8 @@
 //! unless the test is about it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// The same tests are there once for each policy.
+#![allow(clippy::duplicate_mod)]
 
 /// The same tests under every policy.
 macro_rules! same_under {

@@ -26,6 +26,9 @@
 //! thread is seen half-way by others; the rest happens under one lock. The steps inside the locks are
 //! what `tests/shuttle.rs` schedules.
 
+// Helpers of tests are not recognised as tests themselves.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod explore;
 mod interleavings;
 mod model;

@@ -4,6 +4,8 @@
 #![cfg(not(shuttle))]
 // Helpers of tests are not recognised as tests themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+// The same tests are there once for each policy.
+#![allow(clippy::duplicate_mod)]
 
 mod disk;
 mod fixture;
