@@ -44,6 +44,7 @@ impl Mapping {
                 ContentRef::Frame(_) => 0,
                 ContentRef::HoleZero => 1,
                 ContentRef::DedupZero => 2,
+                ContentRef::Placed(_) => 3,
             });
             say(u8::from(state.table.page_mut(page).is_some()));
         }

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use braidfs_mm::{
-    ContentRef, EntryMark, EntryRef, Frame, FrameMut, FramePool, PageTable, PoolError, TableError, Tag, TagSet,
+    ContentRef, EntryMark, EntryRef, Frame, FrameMut, FramePool, PageTable, PoolError, TableError,
+    Tag, TagSet,
 };
 
 use super::state::{InFlight, State};

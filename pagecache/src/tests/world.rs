@@ -8,7 +8,7 @@ use crate::backing::{Backing, PageFill};
 use crate::cache::PageCache;
 use crate::config::WritebackPolicy;
 use crate::error::CacheError;
-use crate::mapping::{Candidate, Frozen, FrozenPage, Mapping};
+use crate::mapping::{Candidate, Frozen, Mapping};
 use crate::page::PAGE_SIZE;
 
 /// Whatever went wrong, in words.
@@ -278,13 +278,8 @@ impl World {
         let mut found = Vec::new();
         for run in frozen.runs() {
             for (page, content) in (run.first as usize..).zip(&run.pages) {
-                found.push((
-                    page,
-                    match content {
-                        FrozenPage::Zero => [0; 2],
-                        FrozenPage::Data(bytes) => halves_of(bytes)?,
-                    },
-                ));
+                let halves = content.bytes().map_or(Ok([0; 2]), halves_of)?;
+                found.push((page, halves));
             }
         }
         let model = self.model.borrow();
