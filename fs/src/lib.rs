@@ -21,6 +21,7 @@ pub mod inode;
 pub mod options;
 pub mod settings;
 mod size;
+pub mod statistics;
 pub mod types;
 pub mod volume;
 

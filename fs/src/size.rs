@@ -86,6 +86,21 @@ pub fn human_duration(duration: Duration) -> String {
     }
 }
 
+/// Nanoseconds for people, in three digits: `950 ns`, `12.3 us`, `4.56 ms`, `7.89 s`.
+pub fn human_nanoseconds(nanoseconds: u64) -> String {
+    let (value, unit) = match nanoseconds {
+        0..1_000 => return format!("{nanoseconds} ns"),
+        1_000..1_000_000 => (nanoseconds as f64 / 1e3, "us"),
+        1_000_000..1_000_000_000 => (nanoseconds as f64 / 1e6, "ms"),
+        _ => (nanoseconds as f64 / 1e9, "s"),
+    };
+    match value {
+        ..10.0 => format!("{value:.2} {unit}"),
+        10.0..100.0 => format!("{value:.1} {unit}"),
+        _ => format!("{value:.0} {unit}"),
+    }
+}
+
 /// Parses a duration as `5`, `5s`, `500ms` or `2m`.
 ///
 /// # Errors
@@ -166,6 +181,15 @@ mod tests {
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         for (ms, text) in [(250, "250 ms"), (1500, "1.5 s"), (5000, "5 s"), (0, "0 ms")] {
             assert_eq!(human_duration(Duration::from_millis(ms)), text);
+        }
+        for (ns, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (12_345, "12.3 us"),
+            (4_560_000, "4.56 ms"),
+            (123_456_789_000, "123 s"),
+        ] {
+            assert_eq!(human_nanoseconds(ns), text);
         }
         for text in ["", "0", "fast", "5h30", "-1s", "1.5s", "99999999999999999999"] {
             assert!(parse_duration(text).is_err(), "{text}");

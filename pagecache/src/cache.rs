@@ -123,15 +123,24 @@ impl PageCache {
             dirty_bytes: self.pressure.dirty_bytes(),
             waits: self.counters.get(Event::Waits),
             wait_ns: self.counters.get(Event::WaitNanoseconds),
+            memory_waits: self.counters.get(Event::MemoryWaits),
+            memory_wait_ns: self.counters.get(Event::MemoryWaitNanoseconds),
+            throttles: self.counters.get(Event::Throttles),
             throttle_ns: self.counters.get(Event::ThrottleNanoseconds),
             hits: self.counters.get(Event::Hits),
             misses: self.counters.get(Event::Misses),
             evictions: self.counters.get(Event::Evictions),
             zero_dedups: self.counters.get(Event::ZeroDedups),
+            pages_read_ahead: self.counters.get(Event::PagesReadAhead),
             frames_used: frames_total.saturating_sub(self.pool.free_frames() as u64),
             frames_total,
             table_bytes: self.pool.counters().table_bytes as u64,
         }
+    }
+
+    /// Lets [`CacheCounters::frozen_bytes_peak`] begin anew, at what it is now.
+    pub fn reset_peaks(&self) {
+        self.pressure.reset_peaks();
     }
 
     /// Whether writeback should run: more is dirty than the background threshold, or somebody waits
@@ -204,7 +213,8 @@ impl PageCache {
         let started = Instant::now();
         self.pressure.check_running()?;
         self.pressure.progress().wait(ticket);
-        self.count_wait(started);
+        self.counters.add(Event::Waits, 1);
+        self.counters.add_duration(Event::WaitNanoseconds, started.elapsed());
         self.pressure.check_running()
     }
 
@@ -228,13 +238,9 @@ impl PageCache {
         let waiting = self.pressure.enter_frame_wait();
         self.pressure.progress().wait_until(ticket, until.min(started + FRAME_POLL));
         drop(waiting);
-        self.count_wait(started);
+        self.counters.add(Event::MemoryWaits, 1);
+        self.counters.add_duration(Event::MemoryWaitNanoseconds, started.elapsed());
         Ok(())
-    }
-
-    fn count_wait(&self, started: Instant) {
-        self.counters.add(Event::Waits, 1);
-        self.counters.add_duration(Event::WaitNanoseconds, started.elapsed());
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 const STRIPES: usize = 8;
-const EVENTS: usize = 9;
+const EVENTS: usize = 13;
 
 /// An event that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +20,15 @@ pub(crate) enum Event {
     BytesCopied,
     Waits,
     WaitNanoseconds,
+    MemoryWaits,
+    MemoryWaitNanoseconds,
+    Throttles,
     ThrottleNanoseconds,
     Hits,
     Misses,
     Evictions,
     ZeroDedups,
+    PagesReadAhead,
 }
 
 /// The state of the counters at one moment; see
@@ -43,10 +47,17 @@ pub struct CacheCounters {
     pub frozen_bytes_peak: u64,
     /// Bytes that are not durable yet: dirty in the open delta, or under writeback.
     pub dirty_bytes: u64,
-    /// How often a writer waited for a page under writeback or for memory.
+    /// How often a writer waited for the writeback of a page: always under the policy `wait`, with
+    /// the limit of frozen copies reached under the others.
     pub waits: u64,
     /// How long they waited, in nanoseconds.
     pub wait_ns: u64,
+    /// How often a writer waited for memory, everything cached being dirty or in use.
+    pub memory_waits: u64,
+    /// How long they waited, in nanoseconds.
+    pub memory_wait_ns: u64,
+    /// How often writers were held back by the throttle.
+    pub throttles: u64,
     /// How long writers were held back by the throttle, in nanoseconds.
     pub throttle_ns: u64,
     /// Pages read from the cache.
@@ -57,6 +68,8 @@ pub struct CacheCounters {
     pub evictions: u64,
     /// Pages written full of zeros and kept without memory.
     pub zero_dedups: u64,
+    /// Pages read before anybody asked for them.
+    pub pages_read_ahead: u64,
     /// Frames of the pool in use.
     pub frames_used: u64,
     /// Frames of the pool.

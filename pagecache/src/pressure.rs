@@ -129,6 +129,11 @@ impl Pressure {
         self.frozen_pages_peak.load(Ordering::Relaxed) * PAGE_SIZE as u64
     }
 
+    /// Forgets the highest amount of frozen copies so far.
+    pub(crate) fn reset_peaks(&self) {
+        self.frozen_pages_peak.store(self.frozen_pages.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     fn dirty_pages(&self) -> u64 {
         self.dirty_pages.load(Ordering::Relaxed)
     }
@@ -245,6 +250,7 @@ impl Pressure {
         let started = Instant::now();
         let held_back = self.pause(started) | self.wait_below_limit();
         if held_back {
+            counters.add(Event::Throttles, 1);
             counters.add_duration(Event::ThrottleNanoseconds, started.elapsed());
         }
     }
@@ -401,5 +407,7 @@ mod tests {
         assert!(!pressure.frozen_is_full());
         assert_eq!(pressure.frozen_bytes(), 3 * PAGE);
         assert_eq!(pressure.frozen_bytes_peak(), 10 * PAGE);
+        pressure.reset_peaks();
+        assert_eq!(pressure.frozen_bytes_peak(), 3 * PAGE);
     }
 }

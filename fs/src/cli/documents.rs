@@ -56,7 +56,9 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
 fn page(command: Command, name: &str) -> io::Result<(String, Vec<u8>)> {
     let mounts = name.contains("mount") && !name.contains("umount");
     let has_verbs = command.has_subcommands();
-    let examples = command.get_after_help().map(ToString::to_string);
+    // What stands behind the flags, in full: but mount options get a section of their own.
+    let in_full = command.get_after_long_help().filter(|_| !mounts);
+    let examples = in_full.or(command.get_after_help()).map(ToString::to_string);
     let man = Man::new(command.name(name.to_owned()).bin_name(name.to_owned())).section("8");
     let mut text = Vec::new();
     man.render_title(&mut text)?;

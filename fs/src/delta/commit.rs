@@ -11,8 +11,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
-use braidfs_format::{DeltaNumber, InodeNumber};
+use braidfs_format::{BLOCK_SIZE, DeltaNumber, InodeNumber};
 use braidfs_pagecache::{Frozen, PageCache};
 use braidfs_store::Store;
 use dashmap::DashMap;
@@ -23,6 +24,7 @@ use super::join::Joined;
 use super::request::{Batch, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{Inode, InodeTable};
+use crate::statistics::{Measure, Recorders};
 
 /// A delta that is published and not known to be durable.
 pub(super) struct StagedDelta {
@@ -32,6 +34,14 @@ pub(super) struct StagedDelta {
     pub pages: Vec<Frozen>,
     /// The inodes that it staged: they may leave memory after it.
     pub inodes: Vec<InodeNumber>,
+}
+
+impl StagedDelta {
+    /// The file data that it wrote, in bytes.
+    fn data_bytes(&self) -> u64 {
+        let pages: u64 = self.pages.iter().map(Frozen::page_count).sum();
+        pages * BLOCK_SIZE as u64
+    }
 }
 
 /// How far staging got; whoever holds it stages.
@@ -54,6 +64,7 @@ pub(crate) struct Committer {
     failure: OnceLock<FsError>,
     in_flight: Mutex<VecDeque<StagedDelta>>,
     pub(super) joined: Joined,
+    pub(super) recorders: Arc<Recorders>,
 }
 
 impl Committer {
@@ -72,7 +83,13 @@ impl Committer {
             failure: OnceLock::new(),
             in_flight: Mutex::default(),
             joined: Joined::default(),
+            recorders: Arc::default(),
         }
+    }
+
+    /// The same, recording how long it takes.
+    pub fn with_recorders(self, recorders: Arc<Recorders>) -> Self {
+        Self { recorders, ..self }
     }
 
     /// Makes everything in `scope` durable that was changed before this call.
@@ -85,9 +102,11 @@ impl Committer {
 
     /// As [`Self::commit`], for several requests at once.
     pub(super) fn commit_all(&self, scopes: impl IntoIterator<Item = Scope>) -> FsResult<()> {
+        let started = Instant::now();
         let staged = self.stage_up_to(scopes)?;
         let outcome = self.store.make_durable(staged);
         self.settle(outcome.is_ok());
+        self.recorders.record_since(Measure::Commit, started);
         outcome.map_err(|error| self.fail(&error.into()))
     }
 
@@ -107,6 +126,7 @@ impl Committer {
             turn.staged_ticket = batch.last_ticket;
             match self.stage(batch) {
                 Ok(Some(staged)) => {
+                    self.recorders.record(Measure::DeltaBytes, staged.data_bytes());
                     turn.staged_delta = staged.number;
                     self.in_flight.lock().push_back(staged);
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use braidfs_format::{DeltaNumber, Item, Key};
 use braidfs_store::{Reservation, Store};
@@ -28,6 +29,8 @@ pub(crate) struct OpenDelta {
     /// Nothing changes any more: the volume is being unmounted.
     sealed: bool,
     current: Arc<AtomicU64>,
+    /// When it was opened.
+    opened_at: Instant,
 }
 
 /// What a delta leaves when it closes.
@@ -38,6 +41,8 @@ pub(crate) struct Closed {
     pub changes: Arc<ChangeTable>,
     /// Space promised to them.
     pub reservation: Reservation,
+    /// When it was opened.
+    pub opened_at: Instant,
 }
 
 impl OpenDelta {
@@ -51,7 +56,8 @@ impl OpenDelta {
         }
         self.closed = std::mem::take(&mut self.changes);
         let reservation = std::mem::take(self.reservation.get_mut());
-        Closed { number, changes: self.closed.clone(), reservation }
+        let opened_at = std::mem::replace(&mut self.opened_at, Instant::now());
+        Closed { number, changes: self.closed.clone(), reservation, opened_at }
     }
 }
 
@@ -86,6 +92,7 @@ impl DeltaGate {
             reservation: Mutex::default(),
             sealed: false,
             current: current.clone(),
+            opened_at: Instant::now(),
         };
         Self { open: RwLock::new(open), current }
     }

@@ -1,6 +1,7 @@
 //! Staging: turning a closed delta into change sets, its data written to fresh blocks.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use braidfs_format::{DeltaNumber, InodeNumber, InodeRecord, MapChange};
 use braidfs_store::Reservation;
@@ -11,6 +12,7 @@ use super::portion::{Later, Staging, log_bytes, split_map};
 use super::request::Batch;
 use crate::error::FsResult;
 use crate::inode::{FrozenInode, Inode};
+use crate::statistics::Measure;
 
 /// Data that may follow in a later transaction leaves this share of a delta's bytes to others.
 const LATER_SHARE: u64 = 2;
@@ -55,6 +57,7 @@ impl Committer {
 
     /// Closes the open delta, if it has anything that `batch` asks for.
     fn close(&self, batch: Batch) -> Option<ClosedDelta> {
+        let started = Instant::now();
         let mut open = self.gate.close();
         let mut files = batch.files;
         let mut replaced = std::mem::take(&mut *self.replaced.lock());
@@ -75,7 +78,11 @@ impl Committer {
             }
         }
         let everything = batch.everything;
-        let super::gate::Closed { number, changes, reservation } = open.advance(everything);
+        let super::gate::Closed { number, changes, reservation, opened_at } =
+            open.advance(everything);
+        drop(open);
+        self.recorders.record_since(Measure::Transition, started);
+        self.recorders.record_since(Measure::DeltaOpen, opened_at);
         Some(ClosedDelta {
             number,
             everything,

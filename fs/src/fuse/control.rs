@@ -8,6 +8,11 @@
 //! |---|---|---|
 //! | `sync` | - | anything: makes everything durable; anybody may, as with syncfs(2) |
 //! | `settings` | JSON: [`MountReport`] | JSON: [`SettingsChange`]; root, and who mounted |
+//! | `statistics` | JSON: [`Report`] | `reset`; root, and who mounted |
+//! | `histogram.NAME` | JSON: the [`Bucket`]s of a distribution | - |
+//!
+//! [`Report`]: crate::statistics::Report
+//! [`Bucket`]: crate::statistics::Bucket
 //!
 //! Why not an ioctl: it would need unsafe code to send, and cannot be used from a shell.
 
@@ -20,6 +25,7 @@ use super::protocol::Reply;
 use super::reply::Call;
 use super::xattr::send;
 use crate::settings::{Settings, SettingsChange};
+use crate::statistics::{Measure, buckets};
 use crate::types::InodeNumber;
 use crate::volume::Volume;
 
@@ -30,6 +36,12 @@ const PREFIX: &str = "system.braidfs.";
 pub const SYNC_ATTRIBUTE: &str = "system.braidfs.sync";
 /// What is in force, and how it is changed.
 pub const SETTINGS_ATTRIBUTE: &str = "system.braidfs.settings";
+/// What it did.
+pub const STATISTICS_ATTRIBUTE: &str = "system.braidfs.statistics";
+/// How often each value of a measure came up; the name of the measure stands behind.
+pub const HISTOGRAM_ATTRIBUTE: &str = "system.braidfs.histogram.";
+/// Written to [`STATISTICS_ATTRIBUTE`], it lets peaks and measurements begin anew.
+pub const RESET: &str = "reset";
 
 /// What a mount is like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,14 +77,22 @@ impl Control {
 
     /// GETXATTR of such an attribute.
     pub fn get(&self, name: &[u8], space: u32, reply: Reply) {
-        let value = match std::str::from_utf8(name) {
-            Ok(SETTINGS_ATTRIBUTE) => serde_json::to_vec(&self.report()),
-            _ => return reply.error(Errno::NODATA),
-        };
-        match value {
-            Ok(value) => send(reply, &value, space),
-            Err(_) => reply.error(Errno::IO),
+        match std::str::from_utf8(name).ok().and_then(|name| self.value(name)) {
+            Some(Ok(value)) => send(reply, &value, space),
+            Some(Err(_)) => reply.error(Errno::IO),
+            None => reply.error(Errno::NODATA),
         }
+    }
+
+    fn value(&self, name: &str) -> Option<serde_json::Result<Vec<u8>>> {
+        Some(match name {
+            SETTINGS_ATTRIBUTE => serde_json::to_vec(&self.report()),
+            STATISTICS_ATTRIBUTE => serde_json::to_vec(&self.volume.statistics_report()),
+            _ => {
+                let measure = Measure::named(name.strip_prefix(HISTOGRAM_ATTRIBUTE)?)?;
+                serde_json::to_vec(&buckets(&self.volume.measured(measure)))
+            }
+        })
     }
 
     /// SETXATTR of such an attribute, by a user.
@@ -87,6 +107,11 @@ impl Control {
                     return reply.error(Errno::INVAL);
                 }
             },
+            Ok(STATISTICS_ATTRIBUTE) if value == RESET.as_bytes() => {
+                self.volume.reset_statistics();
+                Ok(())
+            }
+            Ok(STATISTICS_ATTRIBUTE) => return reply.error(Errno::INVAL),
             _ => return reply.error(Errno::OPNOTSUPP),
         };
         Call::new("control", inode).answer_empty(reply, result);

@@ -12,7 +12,7 @@
 //! | `data` | reading, writing, allocating, copying |
 //! | `seek` | finding data and holes |
 //! | `xattr` | extended attributes |
-//! | `control` | attributes that are not stored: settings, sync |
+//! | `control` | attributes that are not stored: sync, settings, statistics |
 //! | `protocol` | the protocol itself: requests, replies, the threads that serve |
 //! | `reply` | results to replies, errors to the log and to an errno |
 //! | `negotiate` | what is agreed with the kernel at the start |
@@ -54,7 +54,10 @@ mod tuning;
 mod xattr;
 
 pub use connect::{check_device, remount};
-pub use control::{MountReport, SETTINGS_ATTRIBUTE, SYNC_ATTRIBUTE};
+pub use control::{
+    HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE, STATISTICS_ATTRIBUTE,
+    SYNC_ATTRIBUTE,
+};
 pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;
 pub use mount_table::{MountEntry, mounts};

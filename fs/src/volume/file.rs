@@ -1,5 +1,7 @@
 //! The content of files: reading, writing, cutting, making durable.
 
+use std::time::Instant;
+
 use braidfs_format::{BLOCK_SIZE, InodeNumber, MapChange};
 use braidfs_store::Reservation;
 
@@ -8,6 +10,7 @@ use super::attributes::{SUID_SGID, clear_suid_sgid};
 use crate::delta::{ChangeGuard, Done, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{InodeState, MAP_END, PinnedInode, now};
+use crate::statistics::Measure;
 
 /// The largest file: what a signed 64-bit offset reaches.
 pub(super) const MAX_FILE_BYTES: u64 = i64::MAX as u64;
@@ -33,7 +36,11 @@ impl Volume {
             }
             Ok(count)
         };
-        read().map_err(|error: FsError| error.during("read").on(inode).at(offset))
+        let started = Instant::now();
+        let outcome = read();
+        self.recorders.record_since(Measure::Read, started);
+        self.recorders.add_read_bytes(*outcome.as_ref().unwrap_or(&0));
+        outcome.map_err(|error: FsError| error.during("read").on(inode).at(offset))
     }
 
     /// Writes `data` at `offset`, wholly or not at all. `clear_suid_sgid` drops those mode bits.
@@ -47,13 +54,21 @@ impl Volume {
         data: &[u8],
         clear_suid_sgid: bool,
     ) -> FsResult<usize> {
+        let started = Instant::now();
         let written = || {
             let end = checked_end(offset, data.len() as u64)?;
             let pinned = self.pin_regular(inode)?;
             if data.is_empty() {
                 return Ok(0);
             }
+            let under_writeback =
+                pinned.existing_mapping().is_some_and(|mapping| mapping.is_under_writeback());
             self.with_memory(|| self.write_pages(&pinned, offset, end, data, clear_suid_sgid))?;
+            self.recorders.record_since(Measure::Write, started);
+            self.recorders.add_written_bytes(data.len());
+            if under_writeback {
+                self.recorders.record_since(Measure::WriteDuringWriteback, started);
+            }
             Ok(data.len())
         };
         written().map_err(|error: FsError| error.during("write").on(inode).at(offset))
@@ -188,13 +203,16 @@ impl Volume {
         if self.options.read_only {
             return Ok(());
         }
+        let started = Instant::now();
         let synced = || {
             let pinned = self.pin(inode)?;
             self.committer.commit(Scope::File(pinned.share()))?;
             self.unify_ahead();
             Ok(())
         };
-        synced().map_err(|error: FsError| error.during("fsync").on(inode))
+        let outcome = synced();
+        self.recorders.record_since(Measure::Fsync, started);
+        outcome.map_err(|error: FsError| error.during("fsync").on(inode))
     }
 
     /// As [`Volume::fsync`], but joins a commit that another thread leads without waiting for it:
@@ -205,7 +223,9 @@ impl Volume {
         }
         match self.pin(inode) {
             Ok(pinned) => {
+                let (started, recorders) = (Instant::now(), self.recorders.clone());
                 let done = move |outcome: FsResult<()>| {
+                    recorders.record_since(Measure::Fsync, started);
                     done(outcome.map_err(|error| error.during("fsync").on(inode)));
                 };
                 self.committer.commit_then(Scope::File(pinned.share()), Box::new(done));

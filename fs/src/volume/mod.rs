@@ -27,7 +27,7 @@ mod statistics;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use braidfs_block::BlockDevice;
 use braidfs_format::{FileKind, InodeNumber, InodeRecord, NameHasher, Superblock};
@@ -40,9 +40,10 @@ use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{Filler, Inode, InodeState, InodeTable, PinnedInode};
 use crate::options::{MkfsOptions, MountOptions};
 use crate::settings::Settings;
+use crate::statistics::{Baseline, Recorders};
 use background::Background;
 
-pub use statistics::VolumeStatistics;
+pub use crate::statistics::VolumeStatistics;
 
 /// The open delta is staged before it grows past this share of what a delta may have in the log.
 const OPEN_DELTA_SHARE: u64 = 4;
@@ -68,6 +69,10 @@ pub struct Volume {
     /// Held by whoever changes settings.
     controlling: Mutex<()>,
     commit_interval_ms: AtomicU64,
+    recorders: Arc<Recorders>,
+    /// How the counters stood at the last reset.
+    baseline: Mutex<Baseline>,
+    mounted_at: Instant,
     hasher: NameHasher,
     options: MountOptions,
     replay: ReplayReport,
@@ -121,7 +126,9 @@ impl Volume {
         cache.set_memory_deadline(MEMORY_DEADLINE);
         let superblock = store.superblock();
         let inodes = Arc::new(InodeTable::new(store.next_inode()));
-        let committer = Arc::new(Committer::new(store.clone(), cache.clone(), inodes.clone()));
+        let recorders: Arc<Recorders> = Arc::default();
+        let committer = Committer::new(store.clone(), cache.clone(), inodes.clone());
+        let committer = Arc::new(committer.with_recorders(recorders.clone()));
         let volume = Arc::new(Self {
             hasher: NameHasher::new(superblock.hash_key),
             store,
@@ -134,6 +141,9 @@ impl Volume {
             closing: Mutex::new(()),
             controlling: Mutex::new(()),
             commit_interval_ms: AtomicU64::new(settings.commit_interval_ms),
+            recorders,
+            baseline: Mutex::default(),
+            mounted_at: Instant::now(),
             options,
             replay,
         });

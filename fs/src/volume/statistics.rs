@@ -1,21 +1,10 @@
 //! Numbers about the volume.
 
-use braidfs_pagecache::CacheCounters;
-use braidfs_store::StoreStatistics;
+use hdrhistogram::Histogram as Values;
 
 use super::Volume;
+use crate::statistics::{Baseline, Measure, Report, VolumeStatistics};
 use crate::types::Statistics;
-
-/// What the volume did since it was mounted.
-#[derive(Debug, Clone)]
-pub struct VolumeStatistics {
-    /// The page cache: forks, copies, waits.
-    pub cache: CacheCounters,
-    /// The store: deltas, flushes, log, unify, space.
-    pub store: StoreStatistics,
-    /// Inodes in memory.
-    pub inodes_in_memory: u64,
-}
 
 impl Volume {
     /// Space and inodes, as statfs(2) shows them. What is freed but waits for a unify counts as free:
@@ -37,10 +26,36 @@ impl Volume {
 
     /// What the volume did since it was mounted.
     pub fn statistics(&self) -> VolumeStatistics {
+        let (read_bytes, written_bytes) = self.recorders.traffic_bytes();
         VolumeStatistics {
+            read_bytes,
+            written_bytes,
             cache: self.cache.counters(),
             store: self.store.statistics(),
             inodes_in_memory: self.inodes.len() as u64,
         }
+    }
+
+    /// The same by public names, with how long operations took.
+    pub fn statistics_report(&self) -> Report {
+        let baseline = self.baseline.lock();
+        Report::new(&self.statistics(), &self.recorders, &baseline, self.seconds_since_mount())
+    }
+
+    /// What was measured since the last reset.
+    pub fn measured(&self, measure: Measure) -> Values<u64> {
+        self.recorders.values(measure)
+    }
+
+    /// Lets peaks and measurements begin anew, and counts what the counters count from here on, too.
+    pub fn reset_statistics(&self) {
+        let mut baseline = self.baseline.lock();
+        self.recorders.reset();
+        self.cache.reset_peaks();
+        *baseline = Baseline::new(&self.statistics(), self.seconds_since_mount());
+    }
+
+    fn seconds_since_mount(&self) -> f64 {
+        self.mounted_at.elapsed().as_secs_f64()
     }
 }

@@ -10,4 +10,5 @@ mod fsck;
 mod life;
 mod look;
 mod mkfs;
+mod stats;
 mod support;

@@ -108,6 +108,12 @@ impl FilledPages {
         self.request.asked_pages()
     }
 
+    /// How many pages were filled that nobody asked for, holes that were not declared aside.
+    pub(crate) fn pages_ahead(&self) -> u64 {
+        let ahead = self.outcomes.iter().skip(self.request.asked);
+        ahead.filter(|outcome| **outcome != Filled::Untouched).count() as u64
+    }
+
     /// Whether the pages could be installed at all.
     pub(crate) fn is_installable(&self) -> bool {
         matches!(self.memory, FillMemory::Frames(_))

@@ -195,7 +195,7 @@ impl Frozen {
             drop(state);
             pressure.progress().wake_all();
         }
-        let sole_frames = self.mapping.state().write().end_version(self.version);
+        let sole_frames = self.mapping.end_version(self.version);
         pressure.remove_frozen(sole_frames);
         pressure.progress().wake_all();
     }

@@ -61,6 +61,7 @@ mod writeback;
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use braidfs_mm::{FrameMetadata, PageTable};
@@ -75,6 +76,7 @@ use crate::sync::RwLock;
 use readahead::Readahead;
 use state::State;
 use tally::Tally;
+use version::Version;
 
 /// The cached pages of one file.
 ///
@@ -85,6 +87,8 @@ pub struct Mapping {
     cache: Arc<PageCache>,
     this: Weak<Mapping>,
     readahead: Readahead,
+    /// Versions in flight, to be looked at without the lock.
+    versions_in_flight: AtomicU64,
     state: RwLock<State>,
 }
 
@@ -95,6 +99,7 @@ impl Mapping {
             cache: Arc::clone(cache),
             this: Weak::clone(this),
             readahead: Readahead::default(),
+            versions_in_flight: AtomicU64::new(0),
             state: RwLock::new(State::new(PageTable::new(cache.pool()))),
         })
     }
@@ -120,6 +125,11 @@ impl Mapping {
         self.state.read().next_pending(from_page)
     }
 
+    /// Whether a frozen version is not durable yet. A hint, for statistics: no lock is taken.
+    pub fn is_under_writeback(&self) -> bool {
+        self.versions_in_flight.load(Ordering::Relaxed) > 0
+    }
+
     /// Forgets the clean pages of a range, because the backing changed under them. Fills under way
     /// start again.
     pub fn drop_clean(&self, pages: Range<u64>) {
@@ -135,6 +145,7 @@ impl Mapping {
         let mapping = self.this.upgrade()?;
         let mut state = self.state.write();
         let (table, version, page_count) = state.freeze()?;
+        self.versions_in_flight.fetch_add(1, Ordering::Relaxed);
         if self.cache.policy() != WritebackPolicy::Copy {
             return Some(Frozen::shared(mapping, version, page_count, table));
         }
@@ -154,6 +165,14 @@ impl Mapping {
     pub(crate) fn evict(&self, candidates: &[Candidate], thorough: bool) -> u64 {
         let mut state = self.state.write();
         if state.is_shared() && !thorough { 0 } else { state.evict(candidates) }
+    }
+
+    /// Forgets a version all of whose pages were settled. Says how many frames were needed by it
+    /// alone.
+    fn end_version(&self, version: Version) -> u64 {
+        let sole_frames = self.state.write().end_version(version);
+        self.versions_in_flight.fetch_sub(1, Ordering::Relaxed);
+        sole_frames
     }
 
     pub(crate) fn cache(&self) -> &Arc<PageCache> {

@@ -207,6 +207,7 @@ impl Mapping {
         let current = filled.is_current(&state);
         if current && filled.is_installable() {
             progress.pages_missed += missed.end - missed.start;
+            self.cache().events().add(Event::PagesReadAhead, filled.pages_ahead());
             filled.install(self, &mut state);
         } else if current || !may_repeat {
             // After so many attempts the outdated content is as good as any: the changes that

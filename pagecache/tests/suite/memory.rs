@@ -78,7 +78,7 @@ fn without_a_frame_a_writer_waits_until_writeback_frees_some() {
         writer.join().unwrap();
     });
     assert_eq!(file.byte_of(70), 2);
-    assert!(file.counters().waits > 0);
+    assert!(file.counters().memory_waits > 0);
 }
 
 #[test]

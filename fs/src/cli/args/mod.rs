@@ -6,6 +6,7 @@ mod control;
 mod look;
 mod mkfs;
 mod mount;
+mod stats;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use control::{ControlArguments, PolicyChoice, SettingsArguments, Switch};
 pub use look::{DumpArguments, DumpWhat, InfoArguments};
 pub use mkfs::MkfsArguments;
 pub use mount::{AccessTimeChoice, MountArguments, MountHelperArguments};
+pub use stats::StatsArguments;
 
 /// A log-structured, checksummed, crash-consistent filesystem in a file
 ///
@@ -61,6 +63,8 @@ pub enum Command {
     Sync(SyncArguments),
     /// Show the settings of a mount, or change them
     Control(ControlArguments),
+    /// Show what a mount did: counters, memory, and how long operations take
+    Stats(StatsArguments),
     /// Check a volume, by the program fsck.braidfs
     Fsck(FsckArguments),
     /// Show what a volume is like
