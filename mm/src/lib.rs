@@ -88,6 +88,8 @@ mod address_space;
 mod error;
 #[allow(unsafe_code)]
 mod frame;
+#[allow(unsafe_code)]
+mod live;
 mod page;
 mod region;
 #[allow(unsafe_code)]
@@ -104,6 +106,10 @@ pub use error::{PoolError, TableError};
 pub use frame::{
     Arena, Frame, FrameMetadata, FrameMut, FrameNumber, FramePool, FrameRef, FrameRun, PlacedFrame,
     PlacedRef, PoolConfig, PoolCounters,
+};
+pub use live::{
+    FaultHandler, FaultMechanism, LiveError, LiveRange, MappedMemory, Section, Unresolvable,
+    is_mapped,
 };
 pub use page::{PAGE_SIZE, Page};
 pub use region::{Found, LastLookup, RegionError, RegionIter, RegionValue, Regions, Uniform};

@@ -59,6 +59,12 @@ impl<'a> SharedBytes<'a> {
         bytes.len()
     }
 
+    /// The word at an offset that is a multiple of its size; `None` for others, and beyond the end.
+    pub(crate) fn atomic_word(self, at: usize) -> Option<&'a AtomicU64> {
+        let fits = at.is_multiple_of(WORD) && at.checked_add(WORD)? <= self.length;
+        fits.then(|| self.word(at))
+    }
+
     fn clip(self, start: usize, length: usize) -> Range<usize> {
         let start = start.min(self.length);
         start..start + length.min(self.length - start)
@@ -110,5 +116,7 @@ mod tests {
         }
         assert_eq!(shared.store(127, &[9, 9]), 1, "what lies beyond is left out");
         assert_eq!(shared.load(500, &mut [0]), 0);
+        assert!(shared.atomic_word(120).is_some() && shared.atomic_word(121).is_none());
+        assert!(shared.atomic_word(128).is_none() && shared.atomic_word(usize::MAX - 7).is_none());
     }
 }

@@ -19,7 +19,7 @@
 //!   and written as atomics only, and no reference to them is ever made (see
 //!   [`PlacedRef`](super::PlacedRef)).
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
@@ -268,6 +268,11 @@ impl Arena {
     /// What is known of the frame in that place, if there is one or not; `None` beyond the last.
     pub fn metadata(&self, index: usize) -> Option<&FrameMetadata> {
         self.memory().metadata.get(index)
+    }
+
+    /// The memory, to map it.
+    pub(crate) fn memfd(&self) -> BorrowedFd<'_> {
+        self.memory().memfd.as_fd()
     }
 
     fn memory(&self) -> &ArenaMemory {
