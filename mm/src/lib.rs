@@ -91,9 +91,12 @@ mod frame;
 #[allow(unsafe_code)]
 mod live;
 mod page;
+#[allow(unsafe_code)]
+mod reclaim;
 mod region;
 #[allow(unsafe_code)]
 mod shared;
+mod sync;
 mod table;
 mod table_memory;
 mod zero;
@@ -104,8 +107,8 @@ pub use address_space::{
 };
 pub use error::{PoolError, TableError};
 pub use frame::{
-    Arena, Frame, FrameMetadata, FrameMut, FrameNumber, FramePool, FrameRef, FrameRun, PlacedFrame,
-    PlacedRef, PoolConfig, PoolCounters,
+    Arena, Frame, FrameMetadata, FrameMut, FrameNumber, FramePool, FrameRef, FrameRun, HeldFrame,
+    PageMut, PlacedFrame, PlacedRef, PoolConfig, PoolCounters,
 };
 pub use live::{
     FaultHandler, FaultMechanism, LiveError, LiveRange, MappedMemory, Section, Unresolvable,
@@ -114,7 +117,7 @@ pub use live::{
 pub use page::{PAGE_SIZE, Page};
 pub use region::{Found, LastLookup, RegionError, RegionIter, RegionValue, Regions, Uniform};
 pub use table::{
-    Content, ContentRef, Entry, EntryIter, EntryMark, EntryRef, MAX_PAGES, PageTable, SLOTS,
-    TableCounts, Tag, TagSet, TaggedRuns,
+    Content, ContentRef, Entry, EntryIter, EntryMark, EntryRef, HeldEntry, MAX_PAGES, PageTable,
+    ReadSection, SLOTS, TableCounts, TableReader, Tag, TagSet, TaggedRuns,
 };
 pub use zero::{MAX_COLOURS, ZeroPages, is_zero_page};

@@ -1,9 +1,11 @@
 //! Memory that page tables use: counted, bounded, and reserved before an operation that needs it
 //! starts.
 //!
-//! Three roles. [`TableMemory`] knows what all tables of a pool use together. A [`Charge`] lies in
+//! Four roles. [`TableMemory`] knows what all tables of a pool use together. A [`Charge`] lies in
 //! each node and stands for its bytes. [`Funds`] are bytes put aside: only taking them can fail,
-//! spending them cannot, so an operation that has its funds runs to its end.
+//! spending them cannot, so an operation that has its funds runs to its
+//! end. A [`ReaderMark`] says that somebody reads without a lock, so that memory must not be freed at
+//! once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,12 +17,20 @@ pub(crate) struct TableMemory {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
     peak_bytes: AtomicUsize,
+    retired_bytes: AtomicUsize,
+    readers: AtomicUsize,
 }
 
 impl TableMemory {
     /// Memory for tables, of at most so many bytes.
     pub(crate) fn new(limit_bytes: usize) -> Self {
-        Self { limit_bytes, used_bytes: AtomicUsize::new(0), peak_bytes: AtomicUsize::new(0) }
+        Self {
+            limit_bytes,
+            used_bytes: AtomicUsize::new(0),
+            peak_bytes: AtomicUsize::new(0),
+            retired_bytes: AtomicUsize::new(0),
+            readers: AtomicUsize::new(0),
+        }
     }
 
     /// Bytes used or put aside.
@@ -31,6 +41,27 @@ impl TableMemory {
     /// The most bytes ever used or put aside at once.
     pub(crate) fn peak_bytes(&self) -> usize {
         self.peak_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes given up but not freed yet.
+    pub(crate) fn retired_bytes(&self) -> usize {
+        self.retired_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that so many bytes wait to be freed; says how many there are now.
+    pub(crate) fn retire(&self, bytes: usize) -> usize {
+        self.retired_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes
+    }
+
+    /// Notes that so many bytes are freed.
+    pub(crate) fn unretire(&self, bytes: usize) {
+        self.retired_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether any table has a reader that takes no lock. If not, all that former ones did comes
+    /// before what the caller does next.
+    pub(crate) fn has_readers(&self) -> bool {
+        self.readers.load(Ordering::Acquire) > 0
     }
 
     /// Takes bytes if the limit allows it.
@@ -56,6 +87,32 @@ impl TableMemory {
         if used > self.peak_bytes() {
             self.peak_bytes.fetch_max(used, Ordering::Relaxed);
         }
+    }
+}
+
+/// Says, while it lives, that a table has readers.
+pub(crate) struct ReaderMark(Arc<TableMemory>);
+
+impl ReaderMark {
+    /// One more reader.
+    pub(crate) fn new(memory: &Arc<TableMemory>) -> Self {
+        // Relaxed: the reader reaches nodes only through a table, and whoever frees a node that the
+        // table let go of comes after the table, and so after this.
+        memory.readers.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(memory))
+    }
+}
+
+impl Clone for ReaderMark {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for ReaderMark {
+    fn drop(&mut self) {
+        // Release: the reader's last looks come before what is freed once there is no reader.
+        self.0.readers.fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -126,8 +126,8 @@ fn write_live(
     let index = random.below(pages);
     if random.below(20) == 0 {
         table.insert(index, Content::DedupZero).unwrap();
-    } else if let Some(page) = table.page_mut(index) {
-        stamp(page, version);
+    } else if let Some(mut page) = table.page_mut(index) {
+        stamp(&mut page, version);
     } else if let Ok(mut frame) = pool.allocate() {
         stamp(&mut frame, version);
         table.insert_tagged(index, frame, Tag::Dirty).unwrap();

@@ -178,23 +178,13 @@ impl Directory {
         // SAFETY: the caller's count makes it a user of the arena until the count is given up.
         let memory = unsafe { self.get(slot) };
         let count = &memory.metadata[index].count;
-        let mut counts = count.load(Ordering::Acquire);
         // Whoever holds the only count is alone with the frame: others are only made from it.
-        while counts > 1 {
-            let one_less = count.compare_exchange_weak(
-                counts,
-                counts - 1,
-                Ordering::Release,
-                Ordering::Acquire,
-            );
-            match one_less {
-                Ok(_) => return false,
-                Err(now) => counts = now,
-            }
+        if count.release_unless_last() {
+            return false;
         }
         // First the memory, then the count: else it could be placed anew in between.
         memory.punch(index, 1);
-        count.store(0, Ordering::Release);
+        count.end();
         // SAFETY: the frame was a user because it had a count, and has none now.
         unsafe { self.leave(slot) };
         true
@@ -230,8 +220,7 @@ impl Arena {
         }
         self.pool.take_promise()?;
         // The first to count the frame has it.
-        let taken = metadata.count.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        if taken.is_err() {
+        if !metadata.count.try_begin() {
             self.pool.give_promise_back();
             return Err(PoolError::Occupied { index });
         }

@@ -1,4 +1,4 @@
-//! Handles to single frames: shared, exclusive, borrowed.
+//! Handles to single frames: shared, exclusive, borrowed, written in place, held by a reader.
 
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::{FrameMetadata, FrameNumber, FramePool};
 use crate::Page;
+use crate::sync::step;
 
 /// A counted, shared handle to a frame. Reads as its page; can be written only while it is the only
 /// one.
@@ -54,7 +55,8 @@ impl Frame {
             return None;
         }
         // SAFETY: this handle has the only count, so no other `&Page` can be alive; it is borrowed
-        // mutably, so no second count and no second borrow can be made of it meanwhile.
+        // mutably, so no second count and no second borrow can be made of it meanwhile. A reader in
+        // passing may take a count, but finds no entry that names the frame, and leaves it again.
         Some(unsafe { &mut *self.pool.address(self.number) })
     }
 
@@ -104,7 +106,7 @@ pub struct FrameMut(Frame);
 impl FrameMut {
     /// Wraps the only handle to a frame that was just allocated.
     pub(super) fn new(frame: Frame) -> Self {
-        debug_assert_eq!(frame.metadata().references(), 1);
+        debug_assert!(frame.metadata().references() > 0);
         Self(frame)
     }
 
@@ -135,7 +137,8 @@ impl Deref for FrameMut {
 impl DerefMut for FrameMut {
     fn deref_mut(&mut self) -> &mut Page {
         // SAFETY: the handle inside has the only count: it did when it was wrapped, and while it is
-        // wrapped nothing clones it. It is borrowed mutably, so this is the only access.
+        // wrapped nothing clones it, and readers in passing find no entry that names the frame. It
+        // is borrowed mutably, so this is the only access.
         unsafe { &mut *self.0.pool.address(self.0.number) }
     }
 }
@@ -143,6 +146,128 @@ impl DerefMut for FrameMut {
 impl From<FrameMut> for Frame {
     fn from(frame: FrameMut) -> Self {
         frame.share()
+    }
+}
+
+/// A page of a table to be written in place. While it lives, readers without a lock are turned away
+/// from it.
+#[derive(Debug)]
+pub struct PageMut<'a> {
+    pool: &'a FramePool,
+    number: FrameNumber,
+}
+
+impl<'a> PageMut<'a> {
+    /// Keeps everybody else away from a frame, if the caller holds its only count.
+    ///
+    /// # Safety
+    ///
+    /// For `'a` the caller holds a count of the frame and makes no other of it, and nobody borrows
+    /// the frame from it.
+    pub(super) unsafe fn lock(pool: &'a FramePool, number: FrameNumber) -> Option<Self> {
+        let locked = pool.words(number).count.try_lock();
+        step();
+        // Lazily: what is not locked must not be unlocked.
+        locked.then(|| Self { pool, number })
+    }
+}
+
+impl Deref for PageMut<'_> {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        // SAFETY: the frame is locked, so only this gives out its page.
+        unsafe { &*self.pool.address(self.number) }
+    }
+}
+
+impl DerefMut for PageMut<'_> {
+    fn deref_mut(&mut self) -> &mut Page {
+        // SAFETY: the frame is locked, so only this gives out its page; it is borrowed mutably.
+        unsafe { &mut *self.pool.address(self.number) }
+    }
+}
+
+impl Drop for PageMut<'_> {
+    fn drop(&mut self) {
+        step();
+        self.pool.words(self.number).count.unlock();
+    }
+}
+
+/// A frame that a reader found without a lock, and holds a count of. As [`Frame`], but it borrows
+/// the pool from the reader, so that it touches nothing that all readers share.
+pub struct HeldFrame<'a> {
+    pool: &'a Arc<FramePool>,
+    number: FrameNumber,
+}
+
+/// A count that a reader without a lock took on speculation: the frame may be any by now, so its
+/// bytes can't be had until it is [confirmed](Self::confirm).
+pub(crate) struct SpeculativeFrame<'a>(HeldFrame<'a>);
+
+impl<'a> SpeculativeFrame<'a> {
+    /// Takes a count of a frame that is in use; `None` if it is free, or being written.
+    pub(crate) fn try_hold(pool: &'a Arc<FramePool>, number: FrameNumber) -> Option<Self> {
+        // A number in a table of the pool is one of the pool's; what else is refused here.
+        let words = pool.metadata(number.as_usize())?;
+        // Lazily: what is not held must not be released.
+        words.count.try_retain().then(|| Self(HeldFrame { pool, number }))
+    }
+
+    /// The frame with its bytes.
+    ///
+    /// # Safety
+    ///
+    /// After the count was taken, the caller saw a word that names the frame, with acquire ordering,
+    /// in a leaf whose owner it stood for a count for.
+    pub(crate) unsafe fn confirm(self) -> HeldFrame<'a> {
+        self.0
+    }
+}
+
+impl HeldFrame<'_> {
+    /// Number of the frame in its pool.
+    pub fn number(&self) -> FrameNumber {
+        self.number
+    }
+
+    /// The words beside the frame.
+    pub fn metadata(&self) -> &FrameMetadata {
+        self.pool.words(self.number)
+    }
+
+    /// A counted handle to the frame, which may outlive the reader.
+    pub fn to_frame(&self) -> Frame {
+        // SAFETY: this stands for a count; the new one goes into the handle.
+        unsafe {
+            self.pool.retain(self.number);
+            Frame::from_count(Arc::clone(self.pool), self.number)
+        }
+    }
+}
+
+impl Deref for HeldFrame<'_> {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        // SAFETY: this stands for a count of a frame that a table named when the count was held
+        // already, so nobody had the right to write it then, and nobody gets it while the count is
+        // held: see `count`.
+        unsafe { &*self.pool.address(self.number) }
+    }
+}
+
+impl Drop for HeldFrame<'_> {
+    fn drop(&mut self) {
+        // SAFETY: this stands for one count, and nobody uses it after this.
+        unsafe { self.pool.release(self.number) }
+    }
+}
+
+impl std::fmt::Debug for HeldFrame<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HeldFrame").field("number", &self.number.0).finish_non_exhaustive()
     }
 }
 

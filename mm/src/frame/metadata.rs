@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use zerocopy::FromZeros;
 
+use super::count::Count;
+
 /// Set in `flags` when the frame was used since the last look of an evictor.
 const REFERENCED: u32 = 1;
 
@@ -18,7 +20,7 @@ const REFERENCED: u32 = 1;
 #[repr(C)]
 pub struct FrameMetadata {
     /// References to the frame; 0 while it is free.
-    pub(super) count: AtomicU32,
+    pub(super) count: Count,
     flags: AtomicU32,
     owner: AtomicU64,
     index: AtomicU64,
@@ -71,9 +73,10 @@ impl FrameMetadata {
             && self.flags.fetch_and(!REFERENCED, Ordering::Relaxed) & REFERENCED != 0
     }
 
-    /// References to the frame at this moment; 0 if it is free.
+    /// References to the frame at this moment, those of readers in passing included; 0 if it is
+    /// free.
     pub fn references(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
+        self.count.references()
     }
 
     /// Makes the words those of a new frame with one reference.
@@ -81,6 +84,6 @@ impl FrameMetadata {
         self.flags.store(0, Ordering::Relaxed);
         self.set_owner(0, 0);
         self.set_version(0);
-        self.count.store(1, Ordering::Relaxed);
+        self.count.begin();
     }
 }

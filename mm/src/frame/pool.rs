@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{MemfdFlags, SealFlags};
@@ -14,10 +14,6 @@ use super::free_map::{FreeMap, WORD_FRAMES};
 use super::{Frame, FrameMetadata, FrameMut, FrameRun, PlacedFrame};
 use crate::table_memory::TableMemory;
 use crate::{PAGE_SIZE, Page, PoolError};
-
-/// The most references a frame may have. Far below overflow, so that threads which pass it together
-/// are stopped before the count wraps.
-const MAX_REFERENCES: u32 = u32::MAX / 2;
 
 /// Number of a frame in its pool, from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,6 +76,9 @@ pub struct PoolCounters {
     pub table_bytes: usize,
     /// The most bytes page tables used or had reserved at once.
     pub peak_table_bytes: usize,
+    /// Bytes that page tables gave up but that are not freed yet, since readers without a lock may
+    /// be looking at them.
+    pub retired_table_bytes: usize,
 }
 
 /// A bounded pool of page frames over one shared memory mapping.
@@ -198,6 +197,7 @@ impl FramePool {
             exhausted: self.exhausted.load(Ordering::Relaxed),
             table_bytes: self.tables.used_bytes(),
             peak_table_bytes: self.tables.peak_bytes(),
+            retired_table_bytes: self.tables.retired_bytes(),
         }
     }
 
@@ -292,11 +292,7 @@ impl FramePool {
     /// The caller holds a count of the frame, or borrows it from somebody who does; and it makes
     /// sure that the new count is given up through [`release`](Self::release) at most once.
     pub(super) unsafe fn retain(&self, number: FrameNumber) {
-        let before = self.words(number).count.fetch_add(1, Ordering::Relaxed);
-        if before > MAX_REFERENCES {
-            // As `Arc` does: a count that wraps would free a frame that is in use.
-            std::process::abort();
-        }
+        self.words(number).count.retain();
     }
 
     /// Gives up a count of a frame, and frees it if that was the last.
@@ -312,8 +308,7 @@ impl FramePool {
             }
             return;
         }
-        if self.words(number).count.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+        if self.words(number).count.release() {
             let frame = number.as_usize();
             self.free.give_back(frame..frame + 1);
         }
@@ -321,7 +316,7 @@ impl FramePool {
 
     /// Whether the caller, who holds a count of the frame, holds the only one.
     pub(super) fn is_alone(&self, number: FrameNumber) -> bool {
-        self.words(number).count.load(Ordering::Acquire) == 1
+        self.words(number).count.is_alone()
     }
 
     /// Gives a frame that was just taken its first count.

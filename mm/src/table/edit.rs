@@ -1,36 +1,30 @@
 //! Changing one entry: down to its leaf, breaking what is shared on the way, and up again to keep
 //! the sums.
 
-use std::sync::Arc;
-
 use super::bitmap::Bitmap;
-use super::node::{Body, Node, unshare};
+use super::link::{LinkMut, Place};
+use super::node::Means;
 use super::{Entry, EntryMark, TableCounts, Tag, TagSet, slot_of};
 use crate::TableError;
-use crate::frame::{Entries, FramePool};
-use crate::table_memory::Funds;
-
-/// What an edit works with: where the frames are, and bytes put aside for nodes.
-pub(super) struct Means<'a> {
-    pub(super) pool: &'a Arc<FramePool>,
-    pub(super) funds: &'a mut Funds,
-}
+use crate::frame::EntriesMut;
 
 /// A slot of a leaf that nobody shares, to be changed.
 pub(super) struct SlotMut<'a> {
-    entries: &'a mut Entries,
+    entries: EntriesMut<'a>,
     tags: &'a mut [Bitmap; Tag::COUNT],
     counts: &'a mut TableCounts,
     slot: usize,
 }
 
 impl<'a> SlotMut<'a> {
-    /// A slot of a leaf; `None` if the node is none.
-    pub(super) fn of(node: &'a mut Node, slot: usize) -> Option<Self> {
-        let Node { body: Body::Leaf(entries), tags, counts, .. } = node else {
-            return None;
-        };
-        Some(Self { entries, tags, counts, slot })
+    /// A slot of a leaf.
+    pub(super) fn new(
+        entries: EntriesMut<'a>,
+        tags: &'a mut [Bitmap; Tag::COUNT],
+        counts: &'a mut TableCounts,
+        slot: usize,
+    ) -> Self {
+        Self { entries, tags, counts, slot }
     }
 
     /// The tags of the entry.
@@ -90,36 +84,25 @@ impl<'a> SlotMut<'a> {
 /// Changes the entry of an index with `change`, which sees a slot that no other table shares. The
 /// funds must cover the path.
 pub(super) fn edit<R>(
-    node: &mut Node,
+    link: &mut LinkMut<'_>,
     level: u8,
     index: u64,
     means: &mut Means<'_>,
     change: impl FnOnce(&mut SlotMut<'_>) -> R,
 ) -> R {
     let slot = slot_of(index, level);
-    node.make_room(slot, means.funds);
-    let result = match &mut node.body {
-        Body::Zeros(word) => {
-            let word = *word;
-            node.split_zeros(word, level, means.pool, means.funds);
-            return edit(node, level, index, means, change);
-        }
-        Body::Leaf(entries) => {
-            change(&mut SlotMut { entries, tags: &mut node.tags, counts: &mut node.counts, slot })
-        }
-        Body::Interior(children) => {
-            let below = level.saturating_sub(1);
-            let place = &mut children[slot];
-            let child =
-                place.get_or_insert_with(|| Arc::new(Node::new(below, means.pool, means.funds)));
-            let before = child.counts;
-            let child = unshare(child, means.funds);
-            let result = edit(child, below, index, means, change);
-            let after = child.counts;
-            node.settle(slot, &before, &after);
+    let mut node = link.open(level, slot, means);
+    let result = match node.place(slot) {
+        Place::Entry(mut slot) => change(&mut slot),
+        Place::Child(mut child) => {
+            let before = child.node().map_or_else(TableCounts::default, |child| *child.counts());
+            let result = edit(&mut child, level.saturating_sub(1), index, means, change);
+            node.settle(slot, &before);
             result
         }
+        // A node that is open is none of zeros.
+        Place::Zeros => return edit(link, level, index, means, change),
     };
-    node.collapse(level);
+    link.collapse();
     result
 }

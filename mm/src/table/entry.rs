@@ -216,6 +216,16 @@ impl Word {
         )
     }
 
+    /// The word as it lies in a leaf.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// A word that lay in a leaf.
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// What the word says.
     pub(crate) fn kind(self) -> Kind {
         match self.0 & 3 {

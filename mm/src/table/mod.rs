@@ -32,10 +32,17 @@ mod check;
 mod counts;
 mod edit;
 pub(crate) mod entry;
+#[allow(unsafe_code)]
+mod link;
 #[cfg(test)]
 mod model;
+#[allow(unsafe_code)]
 mod node;
 mod range;
+#[allow(unsafe_code)]
+mod reader;
+#[allow(unsafe_code)]
+mod root;
 mod scan;
 mod shape;
 mod tag;
@@ -48,9 +55,12 @@ pub use scan::{EntryIter, TaggedRuns};
 pub use tag::{Tag, TagSet};
 
 use crate::table_memory::Funds;
-use crate::{FramePool, Page, TableError, is_zero_page};
-use edit::{Means, SlotMut, edit};
-use node::{Node, unshare};
+use crate::{FramePool, TableError, is_zero_page};
+use edit::{SlotMut, edit};
+use link::Node;
+pub use reader::{HeldEntry, ReadSection, TableReader};
+use root::Root;
+use shape::cover;
 
 /// Entries of a node, and children of an interior one.
 pub const SLOTS: usize = 512;
@@ -62,28 +72,32 @@ pub const MAX_PAGES: u64 = 1 << 52;
 /// A page table that can be forked in constant time. See the module for how.
 pub struct PageTable {
     pool: Arc<FramePool>,
-    /// The root and its level; `None` while the table is empty.
-    root: Option<Root>,
+    /// Leads to the root node; nowhere while the table is empty.
+    root: Root,
     /// What [`PageTable::reserve`] put aside.
     reserved: Option<Funds>,
-}
-
-/// The top of a tree.
-#[derive(Clone)]
-struct Root {
-    node: Arc<Node>,
-    level: u8,
 }
 
 impl PageTable {
     /// An empty table of frames of that pool.
     pub fn new(pool: &Arc<FramePool>) -> Self {
-        Self { pool: Arc::clone(pool), root: None, reserved: None }
+        Self { pool: Arc::clone(pool), root: Root::default(), reserved: None }
     }
 
-    /// A table that holds the same and shares all nodes, in constant time. Reservations stay here.
+    /// A table that holds the same and shares all nodes, in constant time. Reservations and readers
+    /// stay here.
     pub fn fork(&self) -> Self {
-        Self { pool: Arc::clone(&self.pool), root: self.root.clone(), reserved: None }
+        Self { pool: Arc::clone(&self.pool), root: self.root.fork(), reserved: None }
+    }
+
+    /// A handle that reads this table without a lock, while the table is changed.
+    pub fn reader(&mut self) -> TableReader {
+        TableReader::new(self.root.share(), &self.pool)
+    }
+
+    /// The root node.
+    fn root(&self) -> Option<&Node> {
+        self.root.node()
     }
 
     /// The pool whose frames the table holds.
@@ -93,22 +107,17 @@ impl PageTable {
 
     /// How many entries there are, of what kind and with which tags.
     pub fn counts(&self) -> TableCounts {
-        self.root.as_ref().map_or_else(TableCounts::default, |root| root.node.counts)
+        self.root().map_or_else(TableCounts::default, |root| *root.counts())
     }
 
     /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
-        self.root.is_none()
+        self.root().is_none()
     }
 
     /// Whether any page has the tag.
     pub fn any_tagged(&self, tag: Tag) -> bool {
         self.counts().tagged(tag) > 0
-    }
-
-    /// The entry of a page.
-    pub fn get(&self, index: u64) -> Option<EntryRef<'_>> {
-        self.root.as_ref()?.get(index)
     }
 
     /// The tags of a page; none if it has no entry.
@@ -119,13 +128,6 @@ impl PageTable {
     /// Whether the page has that tag.
     pub fn is_tagged(&self, index: u64, tag: Tag) -> bool {
         self.tags(index).contains(tag)
-    }
-
-    /// The bytes of a page, to write them in place: if it is in a frame that nobody but this table
-    /// can see, neither through a fork nor through a [`Frame`](crate::Frame). Copies nothing and
-    /// cannot fail; where it says `None`, put a frame of your own with [`insert`](Self::insert).
-    pub fn page_mut(&mut self, index: u64) -> Option<&mut Page> {
-        self.root.as_mut()?.page_mut(index)
     }
 
     /// Puts an entry for a page and takes out the one that was there, if any. The page keeps its
@@ -210,7 +212,7 @@ impl PageTable {
 
     /// Takes out all entries.
     pub fn clear(&mut self) {
-        self.root = None;
+        self.root.link_mut().clear();
     }
 
     /// Changes the slot of one page.
@@ -220,12 +222,10 @@ impl PageTable {
         change: impl FnOnce(&mut SlotMut<'_>) -> R,
     ) -> Result<R, TableError> {
         self.check_index(index)?;
-        let ready = self.root.as_ref().is_some_and(|root| root.is_ready(index));
-        let needed = if ready { 0 } else { self.path_bytes(index) };
-        self.with_funds(needed, |root, pool, funds| {
-            let root = Root::covering(root, index, pool, funds);
-            let node = unshare(&mut root.node, funds);
-            edit(node, root.level, index, &mut Means { pool, funds }, change)
+        let needed = if self.is_ready(index) { 0 } else { self.path_bytes(index) };
+        self.with_funds(needed, |mut root, means| {
+            let level = cover(&mut root, index, means);
+            edit(&mut root, level, index, means, change)
         })
     }
 }

@@ -235,7 +235,7 @@ impl World {
         let (table, model) = &mut self.tables[at];
         let page = table.page_mut(index);
         assert_eq!(page.is_some(), number.is_some() && sharers == 1);
-        if let (Some(page), Some(number)) = (page, number) {
+        if let (Some(mut page), Some(number)) = (page, number) {
             page.fill(fill);
             model.entry(index).and_modify(|page| page.bytes = Bytes::Frame { number, fill });
         }

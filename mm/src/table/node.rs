@@ -1,264 +1,319 @@
-//! Nodes of a page table.
+//! Nodes of a page table: what they say, and how they get and lose their shape.
 //!
 //! A node of level 0 is a leaf and holds entries; one of level `l` covers `SLOTS^(l + 1)` pages.
 //! Invariants:
 //!
-//! * `counts` is the sum over the entries below; nothing but the root may be empty, and that only
-//!   inside an operation.
+//! * `counts` is the sum over the entries below; no node is empty, but inside an operation.
 //! * A tag's bit of a slot is set if and only if the entry has the tag, or some entry below the
 //!   child has it.
 //! * A node below which every page is the same untagged kind of zeros, with the same mark, is one
 //!   `Zeros`.
-//! * A node is changed only if it is not shared: see [`unshare`], the only way to a `&mut Node`.
-//! * Slot vectors grow in three steps, so that the table of a small file is small.
+//! * A node has as many slots as it was made with. Where it needs more, where it collapses, and
+//!   where it is split, another node takes its place: see [`open`](LinkMut::open).
+//! * Slots grow in three steps, so that the table of a small file is small.
 
 use std::sync::Arc;
 
 use super::bitmap::Bitmap;
 use super::entry::Word;
+use super::link::{Body, Link, LinkMut, NODE_BYTES, Node, NodeMut, NodeRef, Private, Visible};
 use super::{ContentRef, EntryMark, EntryRef, SLOTS, TableCounts, Tag, TagSet, span};
 use crate::frame::{Entries, FramePool};
 use crate::table_memory::{Charge, Funds};
 
-/// Bytes of a node without its slots: itself and the two counts of its `Arc`.
-pub(super) const NODE_BYTES: usize = size_of::<Node>() + 2 * size_of::<usize>();
 /// Bytes of a node with all its slots.
-pub(super) const FULL_NODE_BYTES: usize = NODE_BYTES + SLOTS * SLOT_BYTES;
-/// Bytes of a slot: a word, or a pointer to a child.
+pub(super) const FULL_NODE_BYTES: usize = node_bytes(SLOTS);
+/// Bytes of a slot: a word, or a link.
 const SLOT_BYTES: usize = 8;
 /// Slots a node has room for, step by step.
 const ROOM_STEPS: [usize; 3] = [8, 64, SLOTS];
 
-/// What lies below a node.
-#[derive(Clone)]
-pub(super) enum Body {
-    /// The entries of a leaf.
-    Leaf(Entries),
-    /// The nodes of the level below.
-    Interior(Vec<Option<Arc<Node>>>),
-    /// The same zeros for every page.
-    Zeros(Word),
+/// What a change works with: where the frames are, and bytes put aside for nodes.
+pub(super) struct Means<'a> {
+    pub(super) pool: &'a Arc<FramePool>,
+    pub(super) funds: &'a mut Funds,
 }
 
-/// A node. Cloning it counts the frames of a leaf, or shares the children of an interior node.
-#[derive(Clone)]
-pub(super) struct Node {
-    charge: Charge,
-    pub(super) counts: TableCounts,
-    pub(super) tags: [Bitmap; Tag::COUNT],
-    pub(super) body: Body,
+/// Bytes of a node with so many slots.
+const fn node_bytes(slots: usize) -> usize {
+    NODE_BYTES + slots * SLOT_BYTES
+}
+
+/// Room for a slot.
+fn room_for(slot: usize) -> usize {
+    ROOM_STEPS.into_iter().find(|room| slot < *room).unwrap_or(SLOTS)
 }
 
 impl Node {
-    /// An empty node of that level.
-    pub(super) fn new(level: u8, pool: &Arc<FramePool>, funds: &mut Funds) -> Self {
-        let body = match level {
-            0 => Body::Leaf(Entries::new(Arc::clone(pool))),
-            _ => Body::Interior(Vec::new()),
-        };
-        funds.spend(NODE_BYTES);
-        Self {
-            charge: Charge::new(pool.tables(), NODE_BYTES),
-            counts: TableCounts::default(),
-            tags: [Bitmap::default(); Tag::COUNT],
-            body,
-        }
+    /// Pages of each kind below it.
+    pub(super) fn counts(&self) -> &TableCounts {
+        &self.private().counts
     }
 
-    /// An interior node of `level` over what was the root until now.
-    pub(super) fn above(
-        old_root: Arc<Self>,
-        level: u8,
-        pool: &Arc<FramePool>,
-        funds: &mut Funds,
-    ) -> Self {
-        let mut node = Self::new(level, pool, funds);
-        node.make_room(0, funds);
-        node.counts = old_root.counts;
-        node.note_tags(0, &old_root.counts);
-        if let Body::Interior(children) = &mut node.body {
-            children[0] = Some(old_root);
-        }
-        node
+    /// Its level.
+    pub(super) fn level(&self) -> u8 {
+        self.visible().level
     }
 
-    /// A node of zeros.
-    fn zeros(
-        word: Word,
-        content: ContentRef<'_>,
-        level: u8,
-        funds: &mut Funds,
-        charge: &Charge,
-    ) -> Self {
-        funds.spend(NODE_BYTES);
-        Self {
-            charge: Charge::new(charge.memory(), NODE_BYTES),
-            counts: TableCounts::of_zeros(content, span(level)),
-            tags: [Bitmap::default(); Tag::COUNT],
-            body: Body::Zeros(word),
-        }
+    /// The bitmap of a tag.
+    pub(super) fn tagged(&self, tag: Tag) -> &Bitmap {
+        &self.private().tags[tag as usize]
     }
 
     /// Slots there is room for.
     pub(super) fn room(&self) -> usize {
-        match &self.body {
+        match &self.visible().body {
             Body::Leaf(entries) => entries.len(),
-            Body::Interior(children) => children.len(),
+            Body::Interior(links) => links.len(),
             Body::Zeros(_) => 0,
-        }
-    }
-
-    /// Makes room for the slot; a node of zeros stays as it is, and is to be split.
-    pub(super) fn make_room(&mut self, slot: usize, funds: &mut Funds) {
-        let before = self.room();
-        if slot < before || matches!(self.body, Body::Zeros(_)) {
-            return;
-        }
-        let room = ROOM_STEPS.into_iter().find(|room| slot < *room).unwrap_or(SLOTS);
-        self.recharge(room, funds);
-        match &mut self.body {
-            Body::Leaf(entries) => entries.grow(room),
-            Body::Interior(children) => {
-                children.reserve_exact(room - before);
-                children.resize(room, None);
-            }
-            Body::Zeros(_) => {}
         }
     }
 
     /// Bytes the node is charged, for tests.
     #[cfg(test)]
     pub(super) fn charged_bytes(&self) -> usize {
-        self.charge.bytes()
+        self.private().charge.bytes()
     }
 
-    /// Charges for that many slots, after spending what they cost more.
-    fn recharge(&mut self, slots: usize, funds: &mut Funds) {
-        let bytes = NODE_BYTES + slots * SLOT_BYTES;
-        funds.spend(bytes.saturating_sub(self.charge.bytes()));
-        self.charge.change(bytes);
-    }
-
-    /// Makes a node of zeros one with slots, each of which says the same.
-    pub(super) fn split_zeros(
-        &mut self,
-        word: Word,
-        level: u8,
-        pool: &Arc<FramePool>,
-        funds: &mut Funds,
-    ) {
-        self.recharge(SLOTS, funds);
-        self.body = match (level.checked_sub(1), word.zeros()) {
-            (Some(below), Some(content)) => {
-                let child = Arc::new(Self::zeros(word, content, below, funds, &self.charge));
-                Body::Interior(vec![Some(child); SLOTS])
-            }
-            _ => Body::Leaf(Entries::filled(Arc::clone(pool), word, SLOTS)),
-        };
-    }
-
-    /// Makes the node one of zeros if it says the same zeros everywhere.
-    pub(super) fn collapse(&mut self, level: u8) {
-        if self.counts.is_all_zeros(span(level))
-            && let Some(word) = self.uniform_word()
-        {
-            self.body = Body::Zeros(word);
-            self.charge.change(NODE_BYTES);
+    /// The word of all pages below it, if they have the same zeros.
+    pub(super) fn zeros(&self) -> Option<Word> {
+        match self.visible().body {
+            Body::Zeros(word) => Some(word),
+            Body::Leaf(_) | Body::Interior(_) => None,
         }
     }
 
-    /// The word that every page below has, if each slot is of one word.
-    fn uniform_word(&self) -> Option<Word> {
+    /// Whether an entry can be changed here without a new node.
+    pub(super) fn is_open(&self, slot: usize) -> bool {
+        self.is_alone() && slot < self.room()
+    }
+
+    /// The word that every page below has, if it says the same zeros everywhere and could be one of
+    /// zeros.
+    pub(super) fn uniform_zeros(&self) -> Option<Word> {
+        if self.zeros().is_some() || !self.counts().is_all_zeros(span(self.level())) {
+            return None;
+        }
         let first = self.word_below(0)?;
         (1..SLOTS).all(|slot| self.word_below(slot) == Some(first)).then_some(first)
     }
 
     /// The word of all pages below a slot, if they have the same.
     fn word_below(&self, slot: usize) -> Option<Word> {
-        match (&self.body, self.child(slot).map(Arc::as_ref)) {
-            (Body::Leaf(entries), _) => Some(entries.word(slot)),
-            (Body::Zeros(word), _) => Some(*word),
-            (Body::Interior(_), Some(Node { body: Body::Zeros(word), .. })) => Some(*word),
-            (Body::Interior(_), _) => None,
-        }
-    }
-
-    /// Takes note that the child in a slot was changed: its counts, its tags, and whether anything
-    /// is left of it.
-    pub(super) fn settle(&mut self, slot: usize, before: &TableCounts, after: &TableCounts) {
-        self.counts.replace_part(before, after);
-        self.note_tags(slot, after);
-        if after.present() == 0 {
-            self.unlink(slot);
-        }
-    }
-
-    /// Drops the child in a slot.
-    fn unlink(&mut self, slot: usize) {
-        if let Body::Interior(children) = &mut self.body {
-            children[slot] = None;
-        }
-    }
-
-    /// Notes in the bitmaps which tags the child in a slot has now.
-    fn note_tags(&mut self, slot: usize, child: &TableCounts) {
-        for tag in Tag::ALL {
-            self.tags[tag as usize].assign(slot, child.tagged(tag) > 0);
-        }
-    }
-
-    /// The child in a slot.
-    pub(super) fn child(&self, slot: usize) -> Option<&Arc<Self>> {
-        match &self.body {
-            Body::Interior(children) => children.get(slot)?.as_ref(),
-            Body::Leaf(_) | Body::Zeros(_) => None,
-        }
-    }
-
-    /// The child in a slot, to be changed once it is [unshared](unshare).
-    pub(super) fn child_mut(&mut self, slot: usize) -> Option<&mut Arc<Self>> {
-        match &mut self.body {
-            Body::Interior(children) => children.get_mut(slot)?.as_mut(),
-            Body::Leaf(_) | Body::Zeros(_) => None,
+        match &self.visible().body {
+            Body::Leaf(entries) => Some(entries.word(slot)),
+            Body::Zeros(word) => Some(*word),
+            Body::Interior(_) => self.child(slot)?.zeros(),
         }
     }
 
     /// The first slot from `slot` on that is used.
     pub(super) fn next_used(&self, slot: usize) -> Option<usize> {
-        let room = if matches!(self.body, Body::Zeros(_)) { SLOTS } else { self.room() };
+        let room = if self.zeros().is_some() { SLOTS } else { self.room() };
         (slot..room).find(|slot| self.is_used(*slot))
     }
 
     /// Whether a slot has an entry, or a child.
     pub(super) fn is_used(&self, slot: usize) -> bool {
-        match &self.body {
+        match &self.visible().body {
             Body::Leaf(entries) => entries.word(slot) != Word::EMPTY,
-            Body::Interior(children) => children.get(slot).is_some_and(Option::is_some),
+            Body::Interior(_) => self.child(slot).is_some(),
             Body::Zeros(_) => true,
         }
     }
 
     /// The tags of a slot.
     pub(super) fn tags_of(&self, slot: usize) -> TagSet {
-        Tag::ALL.into_iter().filter(|tag| self.tags[*tag as usize].get(slot)).collect()
+        Tag::ALL.into_iter().filter(|tag| self.tagged(*tag).get(slot)).collect()
     }
 
     /// The entry in a slot of a leaf, or of a node of zeros.
     pub(super) fn entry(&self, slot: usize) -> Option<EntryRef<'_>> {
-        let (content, mark): (ContentRef<'_>, EntryMark) = match &self.body {
-            Body::Leaf(entries) => entries.get(slot)?,
-            Body::Zeros(word) => (word.zeros()?, word.mark()),
-            Body::Interior(_) => return None,
+        let (content, mark): (ContentRef<'_>, EntryMark) = match self.zeros() {
+            Some(word) => (word.zeros()?, word.mark()),
+            None => self.entries()?.get(slot)?,
         };
         Some(EntryRef { content, mark, tags: self.tags_of(slot) })
     }
+
+    /// A copy that nobody shares, with room for so many slots, which is no less. It counts the
+    /// frames of a leaf once more, and shares the children of an interior node.
+    fn to_copy(&self, room: usize, funds: &mut Funds) -> NodeRef {
+        let body = match (&self.visible().body, self.entries()) {
+            (Body::Leaf(entries), owned) => {
+                Body::Leaf(owned.map_or_else(|| entries.moved(room), |owned| owned.to_copy(room)))
+            }
+            (Body::Zeros(word), _) => Body::Zeros(*word),
+            (Body::Interior(_), _) => Body::Interior(
+                (0..room)
+                    .map(|slot| match self.child(slot) {
+                        // SAFETY: while this node is borrowed nobody can change its children.
+                        Some(child) => Link::to(unsafe { NodeRef::share(child) }),
+                        None => Link::empty(),
+                    })
+                    .collect(),
+            ),
+        };
+        let Private { pool, charge, counts, tags } = self.private();
+        let bytes = node_bytes(room);
+        funds.spend(bytes);
+        let charge = Charge::new(charge.memory(), bytes);
+        let private = Private { pool: Arc::clone(pool), charge, counts: *counts, tags: *tags };
+        NodeRef::new(Visible::new(self.level(), body), private)
+    }
 }
 
-/// The node, to change it: after this, no other table shares it. The copy this may take was paid
-/// for beforehand, so it cannot fail.
-pub(super) fn unshare<'a>(node: &'a mut Arc<Node>, funds: &mut Funds) -> &'a mut Node {
-    if Arc::get_mut(node).is_none() {
-        funds.spend(node.charge.bytes());
+/// The private part of a new node with so many slots.
+fn private_of(slots: usize, counts: TableCounts, means: &mut Means<'_>) -> Private {
+    let bytes = node_bytes(slots);
+    means.funds.spend(bytes);
+    let charge = Charge::new(means.pool.tables(), bytes);
+    let tags = [Bitmap::default(); Tag::COUNT];
+    Private { pool: Arc::clone(means.pool), charge, counts, tags }
+}
+
+/// An empty body of that level.
+fn empty_body(level: u8, room: usize) -> Body {
+    match level {
+        0 => Body::Leaf(Entries::new(room)),
+        _ => Body::Interior((0..room).map(|_| Link::empty()).collect()),
     }
-    Arc::make_mut(node)
+}
+
+/// The body of a node of that level whose slots all say `word`, which is one of zeros.
+fn split_body(word: Word, level: u8, means: &mut Means<'_>) -> Body {
+    match (level.checked_sub(1), word.zeros()) {
+        (Some(below), Some(content)) => {
+            let counts = TableCounts::of_zeros(content, span(below));
+            let private = private_of(0, counts, means);
+            Body::Interior(NodeRef::fan_out(Visible::new(below, Body::Zeros(word)), private, SLOTS))
+        }
+        _ => Body::Leaf(Entries::filled(word, SLOTS)),
+    }
+}
+
+impl LinkMut<'_> {
+    /// The node of that level, to change a slot of it: there is one, nobody else shares it, it is
+    /// not one of zeros, and it has room for the slot. What this may take was paid for beforehand,
+    /// so it cannot fail; each new node is complete before the link leads to it.
+    pub(super) fn open(&mut self, level: u8, slot: usize, means: &mut Means<'_>) -> NodeMut<'_> {
+        self.prepare(level, slot, means);
+        // SAFETY: a node that the table did not have to itself was just replaced by a copy.
+        unsafe { self.alone_unchecked() }
+    }
+
+    fn prepare(&mut self, level: u8, slot: usize, means: &mut Means<'_>) {
+        let Some(node) = self.node() else {
+            let room = room_for(slot);
+            let private = private_of(room, TableCounts::default(), means);
+            return self.put(NodeRef::new(Visible::new(level, empty_body(level, room)), private));
+        };
+        if node.is_open(slot) {
+            return;
+        }
+        if !node.is_alone() {
+            let room = if node.zeros().is_some() { 0 } else { node.room().max(room_for(slot)) };
+            let copy = node.to_copy(room, means.funds);
+            self.put(copy);
+        }
+        self.make_room(level, slot, means);
+    }
+
+    /// Gives a node that nobody else shares room for a slot; splits one of zeros.
+    fn make_room(&mut self, level: u8, slot: usize, means: &mut Means<'_>) {
+        if self.node().is_none_or(|node| slot < node.room()) {
+            return;
+        }
+        // SAFETY: the words and links of the new body are those of the old one, each once; beyond
+        // them they are empty, or new.
+        unsafe {
+            self.reshape(true, |node| {
+                let zeros = node.node().zeros();
+                let room = if zeros.is_some() { SLOTS } else { room_for(slot) };
+                recharge(node, room, means.funds);
+                match (&node.node().visible().body, zeros) {
+                    (_, Some(word)) => split_body(word, level, means),
+                    (Body::Leaf(entries), _) => Body::Leaf(entries.moved(room)),
+                    (Body::Interior(links), _) => Body::Interior(Link::moved(links, room)),
+                    (Body::Zeros(word), None) => Body::Zeros(*word),
+                }
+            });
+        }
+    }
+
+    /// Makes the node one of zeros if it says the same zeros everywhere.
+    pub(super) fn collapse(&mut self) {
+        let Some(word) = self.node().and_then(Node::uniform_zeros) else {
+            return;
+        };
+        // SAFETY: the words of a leaf of zeros stand for nothing, and the new body has no links.
+        unsafe {
+            self.reshape(false, |node| {
+                node.private_mut().charge.change(NODE_BYTES);
+                Body::Zeros(word)
+            });
+        }
+    }
+
+    /// Makes the tree one level higher: the node becomes the first child of a new one.
+    pub(super) fn raise(&mut self, means: &mut Means<'_>) {
+        let Some(node) = self.node() else {
+            return;
+        };
+        let (level, room, counts) = (node.level() + 1, room_for(0), *node.counts());
+        // SAFETY: the link is ours, so the only way to the node; nobody has it to change it.
+        let child = Link::to(unsafe { NodeRef::share(node) });
+        let links = std::iter::once(child).chain((1..room).map(|_| Link::empty())).collect();
+        let mut private = private_of(room, counts, means);
+        note_tags(&mut private.tags, 0, &counts);
+        self.put(NodeRef::new(Visible::new(level, Body::Interior(links)), private));
+    }
+
+    /// Drops an empty node, and levels that lead to a single first child only.
+    pub(super) fn tidy(&mut self) {
+        while let Some(node) = self.node() {
+            let present = node.counts().present();
+            match node.child(0) {
+                _ if present == 0 => self.clear(),
+                Some(child) if child.counts().present() == present => {
+                    // SAFETY: as above; the node above the child is given up.
+                    let child = unsafe { NodeRef::share(child) };
+                    self.put(child);
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Charges a node for that many slots, after spending what they cost more.
+fn recharge(node: &mut NodeMut<'_>, slots: usize, funds: &mut Funds) {
+    let (bytes, charge) = (node_bytes(slots), &mut node.private_mut().charge);
+    funds.spend(bytes.saturating_sub(charge.bytes()));
+    charge.change(bytes);
+}
+
+/// Notes in the bitmaps which tags the child in a slot has now.
+fn note_tags(tags: &mut [Bitmap; Tag::COUNT], slot: usize, child: &TableCounts) {
+    for tag in Tag::ALL {
+        tags[tag as usize].assign(slot, child.tagged(tag) > 0);
+    }
+}
+
+impl NodeMut<'_> {
+    /// Takes note that the child in a slot was changed: its counts, its tags, and whether anything
+    /// is left of it. An emptied child is unlinked here and now, under the same borrow that emptied
+    /// it: nobody can have filled it again.
+    pub(super) fn settle(&mut self, slot: usize, before: &TableCounts) {
+        let after =
+            self.node().child(slot).map_or_else(TableCounts::default, |child| *child.counts());
+        let private = self.private_mut();
+        private.counts.replace_part(before, &after);
+        note_tags(&mut private.tags, slot, &after);
+        if after.present() == 0
+            && let Some(mut link) = self.link_mut(slot)
+        {
+            link.clear();
+        }
+    }
 }

@@ -1,13 +1,12 @@
-//! Taking out a range of entries. Nodes that lie wholly in the range are let go as they are, shared
-//! or not; only those on its two edges are copied if they are shared.
+//! Taking out a range of entries. Nodes that have no entries but in the range are let go as they
+//! are, shared or not; only those on its two edges are copied if they are shared.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::edit::{Means, SlotMut};
-use super::node::{Body, Node, unshare};
+use super::link::{LinkMut, Node, NodeMut, Place};
+use super::node::Means;
 use super::scan::Query;
-use super::{EntryRef, PageTable, Root, SLOTS, TableCounts, slot_of, span};
+use super::{EntryRef, PageTable, SLOTS, slot_of, span};
 use crate::TableError;
 
 /// Told of each entry that is taken out: the pages it is for (one, or a whole range of the same
@@ -23,69 +22,72 @@ impl PageTable {
         mut visit: impl FnMut(Range<u64>, EntryRef<'_>),
     ) -> Result<u64, TableError> {
         let before = self.counts().present();
-        let end = self.root.as_ref().map_or(0, |root| pages.end.min(span(root.level)));
+        let end = self.root().map_or(0, |root| pages.end.min(span(root.level())));
         if self.next_present(pages.start).is_none_or(|first| first >= end) {
             return Ok(0);
         }
-        let needed = 2 * self.path_bytes(end - 1);
-        self.with_funds(needed, |place, pool, funds| {
-            if let Some(root) = place {
-                root.remove_range(pages.start..end, &mut Means { pool, funds }, &mut visit);
-            }
+        let within = pages.start..end;
+        let is_whole = self.root().is_some_and(|root| empties(root, root.level(), &within));
+        let needed = if is_whole { 0 } else { 2 * self.path_bytes(end - 1) };
+        self.with_funds(needed, |mut root, means| {
+            let level = root.node().map_or(0, Node::level);
+            remove(&mut root, level, 0, within, means, &mut visit);
         })?;
         Ok(before - self.counts().present())
     }
 }
 
-impl Root {
-    /// Takes out the entries of a range; may leave the root empty.
-    fn remove_range(&mut self, pages: Range<u64>, means: &mut Means<'_>, visit: &mut Visitor<'_>) {
-        let node = unshare(&mut self.node, means.funds);
-        remove_below(node, self.level, 0, pages, means, visit);
-    }
+/// Whether all entries below a node lie in the range, which counts from its first page.
+fn empties(node: &Node, level: u8, pages: &Range<u64>) -> bool {
+    let first = Query::Present.find(node, level, 0);
+    let is_left = |from| from < span(level) && Query::Present.find(node, level, from).is_some();
+    first.is_some_and(|first| first >= pages.start) && !is_left(pages.end)
 }
 
-/// Takes out a range of a node whose first page is `base`. The range counts from there.
-fn remove_below(
-    node: &mut Node,
+/// Takes out the range of the node a link leads to, whose first page is `base`. The range counts
+/// from there. A node of which nothing is left is let go as it is, shared or not.
+fn remove(
+    link: &mut LinkMut<'_>,
     level: u8,
     base: u64,
     pages: Range<u64>,
     means: &mut Means<'_>,
     visit: &mut Visitor<'_>,
 ) {
-    match &mut node.body {
-        Body::Zeros(word) => {
-            let word = *word;
-            node.split_zeros(word, level, means.pool, means.funds);
-            remove_below(node, level, base, pages, means, visit);
-        }
-        Body::Leaf(_) => remove_slots(node, base, pages, visit),
-        Body::Interior(_) => {
-            let last = slot_of(pages.end - 1, level);
-            for slot in slot_of(pages.start, level)..=last {
-                remove_child(node, slot, level, base, &pages, means, visit);
-            }
+    let Some(node) = link.node() else {
+        return;
+    };
+    if empties(node, level, &pages) {
+        visit_all(node, level, base, visit);
+        return link.clear();
+    }
+    if Query::Present.find(node, level, pages.start).is_none_or(|first| first >= pages.end) {
+        return;
+    }
+    let mut node = link.open(level, 0, means);
+    for slot in slot_of(pages.start, level)..=slot_of(pages.end - 1, level) {
+        if level == 0 {
+            remove_entry(&mut node, slot, base, visit);
+        } else {
+            remove_child(&mut node, slot, level, base, &pages, means, visit);
         }
     }
 }
 
-/// Takes out a range of a leaf.
-fn remove_slots(node: &mut Node, base: u64, pages: Range<u64>, visit: &mut Visitor<'_>) {
-    for slot in slot_of(pages.start, 0)..=slot_of(pages.end - 1, 0) {
-        if let Some(entry) = node.entry(slot) {
-            let index = base + slot as u64;
-            visit(index..index + 1, entry);
-            if let Some(mut slot) = SlotMut::of(node, slot) {
-                slot.take();
-            }
+/// Takes out an entry of a leaf, if there is one.
+fn remove_entry(node: &mut NodeMut<'_>, slot: usize, base: u64, visit: &mut Visitor<'_>) {
+    if let Some(entry) = node.node().entry(slot) {
+        let index = base + slot as u64;
+        visit(index..index + 1, entry);
+        if let Place::Entry(mut slot) = node.place(slot) {
+            slot.take();
         }
     }
 }
 
-/// Takes out what of a range lies below the child in a slot.
+/// Takes out what of a range lies below the child in a slot, if there is one.
 fn remove_child(
-    node: &mut Node,
+    node: &mut NodeMut<'_>,
     slot: usize,
     level: u8,
     base: u64,
@@ -95,26 +97,18 @@ fn remove_child(
 ) {
     let (below, start) = (level - 1, slot as u64 * span(level - 1));
     let within = pages.start.max(start) - start..pages.end.min(start + span(below)) - start;
-    let Some(child) = node.child_mut(slot) else {
+    let Some(before) = node.node().child(slot).map(|child| *child.counts()) else {
         return;
     };
-    let before = child.counts;
-    let after = if within == (0..span(below)) {
-        visit_all(child, below, base + start, visit);
-        TableCounts::default()
-    } else if Query::Present.find(child, below, within.start).is_some_and(|at| at < within.end) {
-        let child = unshare(child, means.funds);
-        remove_below(child, below, base + start, within, means, visit);
-        child.counts
-    } else {
-        before
-    };
-    node.settle(slot, &before, &after);
+    if let Place::Child(mut child) = node.place(slot) {
+        remove(&mut child, below, base + start, within, means, visit);
+        node.settle(slot, &before);
+    }
 }
 
 /// Tells of all entries below a node whose first page is `base`.
-fn visit_all(node: &Arc<Node>, level: u8, base: u64, visit: &mut Visitor<'_>) {
-    if let (Body::Zeros(_), Some(entry)) = (&node.body, node.entry(0)) {
+fn visit_all(node: &Node, level: u8, base: u64, visit: &mut Visitor<'_>) {
+    if let (Some(_), Some(entry)) = (node.zeros(), node.entry(0)) {
         return visit(base..base + span(level), entry);
     }
     let below = span(level) / SLOTS as u64;

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::node::Node;
+use super::link::Node;
 use super::{EntryRef, MAX_PAGES, PageTable, SLOTS, TableCounts, Tag, slot_of, span};
 
 impl PageTable {
@@ -44,20 +44,37 @@ impl PageTable {
         TaggedRuns { table: self, tag, pages }
     }
 
+    /// Entries that lie in nodes which other tables share: all of them right after a fork, fewer
+    /// with each leaf that is broken. Exact, and looks at the nodes which are not shared only, at
+    /// none of their entries. A frame of a leaf that was broken counts as not shared, though the
+    /// other table's leaf may still name it.
+    pub fn shared_entries(&self) -> u64 {
+        self.root().map_or(0, shared_below)
+    }
+
     fn next(&self, from: u64, query: Query) -> Option<u64> {
-        let root = self.root.as_ref()?;
-        (from < span(root.level)).then(|| query.find(&root.node, root.level, from))?
+        let root = self.root()?;
+        (from < span(root.level())).then(|| query.find(root, root.level(), from))?
     }
 
     fn next_without(&self, from: u64, query: Query) -> u64 {
-        let Some(root) = &self.root else {
+        let Some(root) = self.root().filter(|root| from < span(root.level())) else {
             return from.min(MAX_PAGES);
         };
-        if from >= span(root.level) {
-            return from.min(MAX_PAGES);
-        }
-        query.find_without(&root.node, root.level, from).unwrap_or(span(root.level)).min(MAX_PAGES)
+        let level = root.level();
+        query.find_without(root, level, from).unwrap_or(span(level)).min(MAX_PAGES)
     }
+}
+
+/// Entries below a node in nodes that are shared.
+fn shared_below(node: &Node) -> u64 {
+    if !node.is_alone() {
+        return node.counts().present();
+    }
+    if node.level() == 0 {
+        return 0;
+    }
+    (0..node.room()).filter_map(|slot| node.child(slot)).map(shared_below).sum()
 }
 
 /// What is looked for.
@@ -94,7 +111,7 @@ impl Query {
 
     /// The first page of a node, from `from` on, that does not have what is looked for.
     fn find_without(self, node: &Node, level: u8, from: u64) -> Option<u64> {
-        match self.amount(&node.counts) {
+        match self.amount(node.counts()) {
             0 => return Some(from),
             amount if amount == span(level) => return None,
             _ => {}
@@ -119,7 +136,7 @@ impl Query {
     fn next_slot(self, node: &Node, slot: usize) -> Option<usize> {
         match self {
             Self::Present => node.next_used(slot),
-            Self::Tagged(tag) => node.tags[tag as usize].next_set(slot),
+            Self::Tagged(tag) => node.tagged(tag).next_set(slot),
         }
     }
 
@@ -127,7 +144,7 @@ impl Query {
     fn has(self, node: &Node, slot: usize) -> bool {
         match self {
             Self::Present => node.is_used(slot),
-            Self::Tagged(tag) => node.tags[tag as usize].get(slot),
+            Self::Tagged(tag) => node.tagged(tag).get(slot),
         }
     }
 

@@ -1,12 +1,12 @@
 //! The shape of a table: its height, the way to a page, and what operations on it cost.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::node::{Body, FULL_NODE_BYTES, Node};
-use super::{EntryRef, MAX_PAGES, PageTable, Root, slot_of, span};
+use super::link::{Body, LinkMut, Node};
+use super::node::{FULL_NODE_BYTES, Means};
+use super::{EntryRef, MAX_PAGES, PageTable, slot_of, span};
 use crate::table_memory::Funds;
-use crate::{FramePool, Page, TableError};
+use crate::{PageMut, TableError};
 
 /// What an operation can cost at worst for each level of its way: a node that is new or copied or
 /// split, the node of zeros it is split into, and the nodes it takes to make the tree higher.
@@ -56,115 +56,80 @@ impl PageTable {
 
     /// Levels the table has when it covers the index.
     fn levels_to(&self, index: u64) -> u8 {
-        level_for(index).max(self.root.as_ref().map_or(0, |root| root.level)) + 1
+        level_for(index).max(self.root().map_or(0, Node::level)) + 1
     }
 
-    /// Runs an operation that costs so many bytes at worst, once they are put aside, and tidies the
+    /// Runs a change that costs so many bytes at worst, once they are put aside, and tidies the
     /// root up after it.
     pub(super) fn with_funds<R>(
         &mut self,
         bytes: usize,
-        operation: impl FnOnce(&mut Option<Root>, &Arc<FramePool>, &mut Funds) -> R,
+        change: impl FnOnce(LinkMut<'_>, &mut Means<'_>) -> R,
     ) -> Result<R, TableError> {
         let mut passing = Funds::default();
-        let funds = self.reserved.as_mut().unwrap_or(&mut passing);
-        funds.raise_to(bytes, self.pool.tables())?;
-        let result = operation(&mut self.root, &self.pool, funds);
-        Root::tidy(&mut self.root);
+        let Self { pool, root, reserved } = self;
+        let funds = reserved.as_mut().unwrap_or(&mut passing);
+        funds.raise_to(bytes, pool.tables())?;
+        let mut root = root.link_mut();
+        let result = change(root.reborrow(), &mut Means { pool, funds });
+        root.tidy();
         Ok(result)
-    }
-}
-
-impl Root {
-    /// The root of a tree that covers the index: makes it higher where it does not.
-    pub(super) fn covering<'a>(
-        root: &'a mut Option<Self>,
-        index: u64,
-        pool: &Arc<FramePool>,
-        funds: &mut Funds,
-    ) -> &'a mut Self {
-        let wanted = level_for(index);
-        let root = root.get_or_insert_with(|| Self {
-            node: Arc::new(Node::new(wanted, pool, funds)),
-            level: wanted,
-        });
-        while root.level < wanted {
-            root.level += 1;
-            root.node = Arc::new(Node::above(Arc::clone(&root.node), root.level, pool, funds));
-        }
-        root
-    }
-
-    /// Drops an empty root, and levels that lead to a single first child only.
-    fn tidy(place: &mut Option<Self>) {
-        while let Some(root) = place {
-            if root.node.counts.present() == 0 {
-                *place = None;
-                return;
-            }
-            match root.node.child(0) {
-                Some(child) if child.counts.present() == root.node.counts.present() => {
-                    root.node = Arc::clone(child);
-                    root.level -= 1;
-                }
-                _ => return,
-            }
-        }
     }
 
     /// Whether an entry can be changed without any new node: the way there is unshared, and has
     /// room.
     pub(super) fn is_ready(&self, index: u64) -> bool {
-        if index >= span(self.level) {
+        let Some(mut node) = self.root().filter(|root| index < span(root.level())) else {
             return false;
-        }
-        let (mut node, mut level) = (&self.node, self.level);
+        };
         loop {
-            let slot = slot_of(index, level);
-            // Nobody but its parent can share a node whose parent is not shared, so 1 is no passing
-            // state.
-            if Arc::strong_count(node) != 1 || slot >= node.room() {
+            let slot = slot_of(index, node.level());
+            if !node.is_open(slot) {
                 return false;
             }
             match node.child(slot) {
-                Some(child) => (node, level) = (child, level - 1),
-                None => return matches!(node.body, Body::Leaf(_)),
+                Some(child) => node = child,
+                None => return node.level() == 0,
             }
         }
     }
 
     /// The entry of a page.
-    pub(super) fn get(&self, index: u64) -> Option<EntryRef<'_>> {
-        if index >= span(self.level) {
-            return None;
+    pub fn get(&self, index: u64) -> Option<EntryRef<'_>> {
+        let mut node = self.root().filter(|root| index < span(root.level()))?;
+        while let Body::Interior(_) = node.visible().body {
+            node = node.child(slot_of(index, node.level()))?;
         }
-        let (mut node, mut level) = (&self.node, self.level);
-        while let Body::Interior(_) = node.body {
-            node = node.child(slot_of(index, level))?;
-            level -= 1;
-        }
-        node.entry(slot_of(index, level))
+        node.entry(slot_of(index, node.level()))
     }
 
-    /// The page of an index, if nobody else can see its frame.
-    pub(super) fn page_mut(&mut self, index: u64) -> Option<&mut Page> {
-        if index >= span(self.level) {
+    /// The bytes of a page, to write them in place: if it is in a frame that nobody but this table
+    /// can see, neither through a fork nor through a [`Frame`](crate::Frame), and that no reader
+    /// holds at this moment. Copies nothing and cannot fail; where it says `None`, put a frame of
+    /// your own with [`insert`](Self::insert).
+    pub fn page_mut(&mut self, index: u64) -> Option<PageMut<'_>> {
+        if index >= self.root().map_or(0, |root| span(root.level())) {
             return None;
         }
-        let mut level = self.level;
-        let mut node = Arc::get_mut(&mut self.node)?;
+        let mut node = self.root.link_mut().into_alone()?;
         loop {
+            let level = node.node().level();
             let slot = slot_of(index, level);
-            match &mut node.body {
-                Body::Leaf(entries) => return entries.page_mut(slot),
-                Body::Zeros(_) => return None,
-                Body::Interior(children) => {
-                    node = Arc::get_mut(children.get_mut(slot)?.as_mut()?)?;
-                    level -= 1;
-                }
+            if level == 0 {
+                return node.into_page_mut(slot);
             }
+            node = node.into_link_mut(slot)?.into_alone()?;
         }
     }
+}
+
+/// Makes the tree below a root cover the index, and says at which level the root is then.
+pub(super) fn cover(root: &mut LinkMut<'_>, index: u64, means: &mut Means<'_>) -> u8 {
+    let wanted = level_for(index);
+    while root.node().is_some_and(|node| node.level() < wanted) {
+        root.raise(means);
+    }
+    root.node().map_or(wanted, Node::level)
 }
 
 /// The lowest level whose nodes cover an index.

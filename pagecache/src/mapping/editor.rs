@@ -133,11 +133,19 @@ impl<'a> Editor<'a> {
         if self.dedup_zero && source.is_zero_page() {
             return self.write_zeros(page);
         }
-        if let Some(bytes) = self.state.table.page_mut(page) {
-            source.copy_to(&mut bytes[segment.range()]);
+        if self.write_in_place(segment, source) {
             return Ok(self.state.redirty(page, standing, &mut self.tally)?);
         }
         self.write_copy(segment, source, pages_left)
+    }
+
+    /// Writes to a page in its frame; says whether it could, since nobody else sees the frame.
+    fn write_in_place(&mut self, segment: Segment, source: Source<'_>) -> bool {
+        let Some(mut bytes) = self.state.table.page_mut(segment.page) else {
+            return false;
+        };
+        source.copy_to(&mut bytes[segment.range()]);
+        true
     }
 
     /// Drops whole pages.

@@ -113,7 +113,7 @@ fn write_after_fork_ns(table: &mut PageTable) -> f64 {
     let pool = Arc::clone(table.pool());
     let elapsed = time_ns(|| {
         for index in 0..pages {
-            if let Some(page) = table.page_mut(index) {
+            if let Some(mut page) = table.page_mut(index) {
                 page[0] = 2;
                 continue;
             }
