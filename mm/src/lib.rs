@@ -26,7 +26,8 @@
 //! [`EntryMark`] of the owner's and with [tags](Tag). [`PageTable::fork`] shares everything in
 //! constant time; the first change through either table copies the few nodes on its way. A page can
 //! be written in place ([`PageTable::page_mut`]) only if nobody else can see its frame: not another
-//! handle, and not another table. Operations fail before they change anything or not at all;
+//! handle, and not another table. [`PageTable::reader`] gives a handle that looks up pages while the
+//! table is changed; what it finds is held against being written. Operations fail before they change anything or not at all;
 //! [`PageTable::reserve`] pays in advance.
 //!
 //! # Regions and address spaces
@@ -79,8 +80,8 @@
 //!
 //! # Locks
 //!
-//! A pool is lock-free; tables and regions are data that their owner locks. Only an
-//! [`AddressSpace`] has a lock of its own, which it holds while nobody else is asked for anything.
+//! A pool is lock-free; tables and regions are data that their owner locks. A [`TableReader`] reads
+//! a table beside its owner without any lock. Only an [`AddressSpace`] has a lock of its own, which it holds while nobody else is asked for anything.
 
 #![deny(unsafe_code)]
 

@@ -109,7 +109,9 @@ mod model {
         fn drop(&mut self) {
             let due: Vec<Burial> = READERS.with_borrow_mut(|readers| {
                 readers.pinned.remove(&self.0);
-                readers.waiting.iter_mut().for_each(|(before, _)| drop(before.remove(&self.0)));
+                for (before, _) in &mut readers.waiting {
+                    before.remove(&self.0);
+                }
                 let due = readers.waiting.extract_if(.., |(before, _)| before.is_empty());
                 due.map(|(_, burial)| burial).collect()
             });
@@ -122,16 +124,23 @@ mod model {
     /// # Safety
     ///
     /// As of the real one.
-    pub(crate) unsafe fn free<T: Garbage>(garbage: *mut T, _: usize, memory: &Arc<TableMemory>) {
+    pub(crate) unsafe fn free<T: Garbage>(
+        garbage: *mut T,
+        bytes: usize,
+        memory: &Arc<TableMemory>,
+    ) {
         // SAFETY: the pointer comes from a box that nobody drops.
         let garbage: &'static T = unsafe { &*garbage };
+        let memory = Arc::clone(memory);
         let has_readers = memory.has_readers();
+        memory.retire(bytes);
+        let burial = move || {
+            memory.unretire(bytes);
+            garbage.bury();
+        };
         READERS.with_borrow_mut(|readers| match readers.pinned.is_empty() || !has_readers {
-            true => garbage.bury(),
-            false => {
-                let before = readers.pinned.clone();
-                readers.waiting.push((before, Box::new(move || garbage.bury())));
-            }
+            true => burial(),
+            false => readers.waiting.push((readers.pinned.clone(), Box::new(burial))),
         });
     }
 }

@@ -91,7 +91,7 @@ impl<S: PageSource + ?Sized> AddressSpace<S> {
             let plan = if matches!(plan, Plan::Ready) { Plan::Exclusive } else { plan };
             if let Some(mut state) = self.carry_out(plan, page, Access::Write, last)? {
                 let bytes = state.table.page_mut(page);
-                return bytes.map(write).ok_or(Fault::NotOwned { page });
+                return bytes.map(|mut bytes| write(&mut bytes)).ok_or(Fault::NotOwned { page });
             }
         }
     }

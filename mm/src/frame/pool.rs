@@ -21,7 +21,7 @@ pub struct FrameNumber(pub(crate) u32);
 
 impl FrameNumber {
     /// Whether the frame is in an arena.
-    pub(super) fn is_placed(self) -> bool {
+    pub(crate) fn is_placed(self) -> bool {
         self.0 >= FIRST_NUMBER
     }
 

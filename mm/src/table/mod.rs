@@ -11,7 +11,8 @@
 //! no walker can forget it. Reference counts of frames count *leaves*, not tables: a fork counts
 //! nothing, and when a leaf is copied its frames are counted. So a frame that two tables see
 //! through a leaf they share has one reference, and it cannot be written through either of them,
-//! because neither can have that leaf to itself.
+//! because neither can have that leaf to itself. A leaf that an operation empties is let go as it
+//! is, shared or not.
 //!
 //! # Memory
 //!
@@ -23,8 +24,11 @@
 //!
 //! # Threads
 //!
-//! A table is plain data: `&PageTable` reads, `&mut PageTable` changes. Forks are independent of
-//! each other and may live in different threads.
+//! `&PageTable` reads, `&mut PageTable` changes; forks are independent of each other and may live in
+//! different threads. Besides, any number of [`TableReader`]s may look up pages of a table at any
+//! time, without a lock, while its owner changes it (see [`reader`]). So all that such a reader can
+//! get to is atomic, each node is complete before a link leads to it, and a node that was taken out
+//! is freed only when no reader can be in it any more (see [`link`]).
 
 mod bitmap;
 #[cfg(test)]

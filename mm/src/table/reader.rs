@@ -112,7 +112,7 @@ impl std::fmt::Debug for TableReader {
 
 impl<'r> ReadSection<'r> {
     /// The entry of a page. `None` says that it has none, or that it could not be had without a
-    /// lock because it is being changed: ask the table.
+    /// lock because it is being changed, or lies in an arena: ask the table.
     pub fn get(&self, index: u64) -> Option<HeldEntry<'r>> {
         (0..ATTEMPTS).find_map(|_| self.attempt(index)).flatten()
     }
@@ -127,6 +127,11 @@ impl<'r> ReadSection<'r> {
             return way.is_current().then(|| zeros(word));
         }
         let number = FrameNumber(word.frame());
+        if number.is_placed() {
+            // Whoever maps it changes it as they like, and its arena may be taken down: that is for
+            // the owner of the table.
+            return Some(None);
+        }
         let frame = SpeculativeFrame::try_hold(&self.reader.pool, number)?;
         step();
         let again = way.word();
