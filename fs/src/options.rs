@@ -56,6 +56,9 @@ pub struct MountOptions {
     pub access_time: AccessTime,
     /// Turn written pages of zeros into holes.
     pub dedup_zero: bool,
+    /// Zero pages of different colours that holes of mapped files read as: a power of two, up to
+    /// 128. More than 1 is for processors whose caches are found by virtual address.
+    pub zero_colours: usize,
 }
 
 impl Default for MountOptions {
@@ -70,6 +73,7 @@ impl Default for MountOptions {
             background: true,
             access_time: AccessTime::default(),
             dedup_zero: true,
+            zero_colours: 1,
         }
     }
 }

@@ -214,3 +214,17 @@ fn the_table_of_a_small_file_is_small() {
     (0..8).for_each(|index| drop(table.insert(index, Content::DedupZero).unwrap()));
     assert!(pool.counters().table_bytes < 512);
 }
+
+/// The kernel's first zero pages were counted like others, until the count overflowed.
+#[test]
+fn zero_pages_are_counted_by_nobody() {
+    let pool = pool(usize::MAX);
+    let mut table = PageTable::new(&pool);
+    (0..3).for_each(|index| drop(table.insert(index, Content::DedupZero).unwrap()));
+    let forks: Vec<PageTable> = (0..100_000).map(|_| table.fork()).collect();
+    assert!(forks.iter().all(|fork| fork.counts().dedup_zeros == 3));
+    assert_eq!((pool.free_frames(), forks.len()), (pool.frames(), 100_000));
+    let dirty = pool.allocate_zeroed().unwrap();
+    table.insert(0, dirty).unwrap();
+    assert_eq!((table.counts().dedup_zeros, forks[0].counts().dedup_zeros), (2, 3));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use braidfs_mm::{FramePool, PoolConfig};
+use braidfs_mm::{FramePool, PoolConfig, ZeroPages};
 
 use crate::clock::Clock;
 use crate::config::{CacheConfig, PolicySwitch, WritebackPolicy};
@@ -14,6 +14,7 @@ use crate::error::CacheError;
 use crate::pressure::Pressure;
 use crate::registry::Registry;
 use crate::wait_queue::Ticket;
+use crate::zero_scan::ZeroScanner;
 
 /// How long a writer waits for a frame unless told otherwise.
 const DEFAULT_MEMORY_DEADLINE: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ pub struct PageCache {
     counters: Counters,
     registry: Registry,
     clock: Clock,
+    zero_scanner: ZeroScanner,
+    zero_pages: Arc<ZeroPages>,
     pool_bytes: u64,
     table_bytes_wanted: u64,
     memory_deadline_ms: AtomicU64,
@@ -57,6 +60,8 @@ impl PageCache {
             counters: Counters::default(),
             registry: Registry::default(),
             clock: Clock::default(),
+            zero_scanner: ZeroScanner::default(),
+            zero_pages: Arc::new(ZeroPages::new(config.zero_colours)),
             pool_bytes: config.pool_bytes,
             table_bytes_wanted: (config.pool_bytes / 2).max(MINIMUM_TABLE_BYTES),
             memory_deadline_ms: AtomicU64::new(millis(DEFAULT_MEMORY_DEADLINE)),
@@ -80,7 +85,13 @@ impl PageCache {
         self.dedup_zero.load(Ordering::Relaxed)
     }
 
-    /// Switches that on or off.
+    /// The pages of zeros that holes read as where pages are mapped, one for each colour.
+    pub fn zero_pages(&self) -> &Arc<ZeroPages> {
+        &self.zero_pages
+    }
+
+    /// Switches that on or off, for all writes and for the scanner from now on. Pages that are
+    /// without memory stay so until they are written.
     pub fn set_dedup_zero(&self, enabled: bool) {
         self.dedup_zero.store(enabled, Ordering::Relaxed);
     }
@@ -90,6 +101,7 @@ impl PageCache {
         self.pressure.with_limits_in_force(CacheConfig {
             policy: self.policy(),
             dedup_zero: self.dedups_zero(),
+            zero_colours: self.zero_pages.colours(),
             ..CacheConfig::with_pool_bytes(self.pool_bytes)
         })
     }
@@ -132,6 +144,9 @@ impl PageCache {
             evictions: self.counters.get(Event::Evictions),
             zero_dedups: self.counters.get(Event::ZeroDedups),
             pages_read_ahead: self.counters.get(Event::PagesReadAhead),
+            zero_scans: self.counters.get(Event::ZeroScans),
+            zero_finds: self.counters.get(Event::ZeroFinds),
+            zero_unshares: self.counters.get(Event::ZeroUnshares),
             frames_used: frames_total.saturating_sub(self.pool.free_frames() as u64),
             frames_total,
             table_bytes: self.pool.counters().table_bytes as u64,
@@ -185,6 +200,10 @@ impl PageCache {
 
     pub(crate) fn events(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(crate) fn zero_scanner(&self) -> &ZeroScanner {
+        &self.zero_scanner
     }
 
     pub(crate) fn registry(&self) -> &Registry {

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use braidfs_mm::FramePool;
 
+use crate::candidates::{Candidate, hand_in, sole_page};
 use crate::heat;
-use crate::mapping::Candidate;
 use crate::page::PAGE_INDEX_END;
 use crate::registry::{OwnerId, Registry};
 use crate::sync::Mutex;
@@ -122,34 +122,11 @@ impl Hands {
 
 /// Evicts the cold pages among some frames.
 fn evict_cold(pool: &FramePool, registry: &Registry, frames: Range<usize>, thorough: bool) -> u64 {
-    let mut evicted = 0;
-    let mut batch: Vec<Candidate> = Vec::new();
-    let mut batch_owner = None;
-    for frame in frames {
-        let Some((owner, candidate)) = cold_page(pool, frame) else { continue };
-        if batch_owner != Some(owner) {
-            evicted += hand_in(registry, batch_owner, &batch, thorough);
-            batch.clear();
-            batch_owner = Some(owner);
-        }
-        batch.push(candidate);
-    }
-    evicted + hand_in(registry, batch_owner, &batch, thorough)
+    let cold = frames.filter_map(|frame| cold_page(pool, frame));
+    hand_in(registry, cold, |mapping, batch| mapping.evict(batch, thorough))
 }
 
 /// What a frame holds, if it is cold and only a table has it.
 fn cold_page(pool: &FramePool, frame: usize) -> Option<(OwnerId, Candidate)> {
-    let metadata = pool.metadata(frame).filter(|metadata| metadata.references() == 1)?;
-    let owner = OwnerId::from_word(metadata.owner())?;
-    heat::cool(metadata).then(|| (owner, Candidate { frame, page: metadata.index() }))
-}
-
-fn hand_in(
-    registry: &Registry,
-    owner: Option<OwnerId>,
-    batch: &[Candidate],
-    thorough: bool,
-) -> u64 {
-    let mapping = owner.and_then(|owner| registry.get(owner));
-    mapping.map_or(0, |mapping| mapping.evict(batch, thorough))
+    sole_page(pool, frame, heat::cool)
 }

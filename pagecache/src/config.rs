@@ -97,6 +97,9 @@ pub struct CacheConfig {
     pub background_bytes: u64,
     /// Whether a page written full of zeros is kept without memory and written back as a hole.
     pub dedup_zero: bool,
+    /// Zero pages of different colours that holes read as where pages are mapped, for processors
+    /// whose caches need that; rounded up to a power of two, 128 at most.
+    pub zero_colours: usize,
 }
 
 impl CacheConfig {
@@ -110,6 +113,7 @@ impl CacheConfig {
             frozen_limit_bytes: pool_bytes / 4,
             background_bytes: pool_bytes / 8,
             dedup_zero: true,
+            zero_colours: 1,
         }
     }
 

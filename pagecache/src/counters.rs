@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 const STRIPES: usize = 8;
-const EVENTS: usize = 13;
+const EVENTS: usize = 16;
 
 /// An event that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub(crate) enum Event {
     Evictions,
     ZeroDedups,
     PagesReadAhead,
+    ZeroScans,
+    ZeroFinds,
+    ZeroUnshares,
 }
 
 /// The state of the counters at one moment; see
@@ -70,6 +73,12 @@ pub struct CacheCounters {
     pub zero_dedups: u64,
     /// Pages read before anybody asked for them.
     pub pages_read_ahead: u64,
+    /// Pages at rest that the scanner looked at.
+    pub zero_scans: u64,
+    /// Pages full of zeros that the scanner found: their memory was given back.
+    pub zero_finds: u64,
+    /// Pages of zeros that got memory again because something else was written to them.
+    pub zero_unshares: u64,
     /// Frames of the pool in use.
     pub frames_used: u64,
     /// Frames of the pool.

@@ -8,6 +8,9 @@
 //! step each time it passes, and takes it when it is cold. So a page that is used at least once in
 //! [`HOT`] rounds of the hand stays, whatever is scanned meanwhile, and a page that was read once
 //! goes in the first round.
+//!
+//! Beside the heat there is one bit for the scanner of zero pages, which asks something else: whether
+//! the page was used at all since it last came by.
 
 use braidfs_mm::FrameMetadata;
 
@@ -19,6 +22,7 @@ const READ_AHEAD: u64 = u64::MAX;
 /// Notes that the page in this frame was used. Writes only if that changes something, so that the
 /// cache line of a hot page stays shared.
 pub(crate) fn note_use(frame: &FrameMetadata) {
+    frame.mark_referenced();
     match frame.version() {
         READ_AHEAD => frame.set_version(0),
         HOT => {}
@@ -29,6 +33,17 @@ pub(crate) fn note_use(frame: &FrameMetadata) {
 /// Notes that the page in this frame was read ahead.
 pub(crate) fn note_read_ahead(frame: &FrameMetadata) {
     frame.set_version(READ_AHEAD);
+}
+
+/// Notes that the page in this frame is new. It stays cold, but is left alone by the scanner for a
+/// round.
+pub(crate) fn note_arrival(frame: &FrameMetadata) {
+    frame.mark_referenced();
+}
+
+/// Whether the page in this frame was left alone since this was last asked.
+pub(crate) fn is_at_rest(frame: &FrameMetadata) -> bool {
+    !frame.take_referenced()
 }
 
 /// Gives a frame that a page moves to the heat of the one it leaves.
@@ -63,6 +78,16 @@ mod tests {
         (0..10).for_each(|_| note_use(metadata));
         let rounds = (0..10).take_while(|_| !cool(metadata)).count();
         assert_eq!(rounds as u64, HOT);
+    }
+
+    #[test]
+    fn a_page_is_at_rest_after_a_round_without_use() {
+        let pool = FramePool::new(&PoolConfig::new(1 << 20)).unwrap();
+        let frame = pool.allocate().unwrap();
+        note_arrival(frame.metadata());
+        assert!(!is_at_rest(frame.metadata()) && is_at_rest(frame.metadata()));
+        note_use(frame.metadata());
+        assert!(!is_at_rest(frame.metadata()) && is_at_rest(frame.metadata()));
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`Backing`] (`backing`) | what a missing page contains; implemented by the filesystem |
 //! | `pressure`, `pacing` | how much is dirty, and who is slowed down for it |
 //! | `clock`, `heat`, `registry` | which clean pages go when memory is low |
+//! | `zero_scan` | finding pages that became full of zeros |
 //!
 //! Below is `braidfs-mm`: frames, and page tables that fork in constant time. This crate knows
 //! nothing of disks, deltas, or FUSE.
@@ -55,6 +56,7 @@
 
 mod backing;
 mod cache;
+mod candidates;
 mod clock;
 mod config;
 mod counters;
@@ -70,6 +72,7 @@ mod sync;
 #[cfg(all(test, not(shuttle)))]
 mod tests;
 mod wait_queue;
+mod zero_scan;
 
 pub use backing::{Backing, PageFill};
 pub use cache::PageCache;
@@ -78,3 +81,4 @@ pub use counters::CacheCounters;
 pub use error::CacheError;
 pub use mapping::{Frozen, FrozenPage, FrozenRun, Mapping};
 pub use page::{PAGE_SIZE, PageBytes};
+pub use zero_scan::ZeroPageCounts;

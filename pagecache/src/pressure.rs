@@ -134,7 +134,7 @@ impl Pressure {
         self.frozen_pages_peak.store(self.frozen_pages.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    fn dirty_pages(&self) -> u64 {
+    pub(crate) fn dirty_pages(&self) -> u64 {
         self.dirty_pages.load(Ordering::Relaxed)
     }
 

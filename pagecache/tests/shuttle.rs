@@ -159,6 +159,29 @@ fn a_miss_never_brings_back_what_was_written_synced_and_evicted() {
 }
 
 #[test]
+fn a_page_found_full_of_zeros_is_not_lost_to_a_write_or_to_writeback() {
+    explore(|| {
+        let world = World::with(CacheConfig::with_pool_bytes(64 * PAGE), &[(0, 1)]);
+        // In two parts, so that it is in a frame; and left alone for a round.
+        for part in 0..2 {
+            world.mapping.write(part * PAGE / 2, &[0; PAGE_SIZE / 2], &world.disk).unwrap();
+        }
+        world.cache.scan_for_zeros(usize::MAX);
+        let scanner = start(&world, |world| {
+            world.cache.scan_for_zeros(usize::MAX);
+        });
+        let writer = start(&world, |world| {
+            assert_eq!(world.read(0), 0);
+            world.write(0, 3);
+        });
+        let syncer = start(&world, World::sync);
+        join([scanner, writer, syncer]);
+        world.check(&[(0, 3)]);
+        assert_eq!(world.cache.zero_page_counts().deduplicated, 0);
+    });
+}
+
+#[test]
 fn a_reader_never_goes_back_in_time() {
     explore(|| {
         let world = World::with(CacheConfig::with_pool_bytes(64 * PAGE), &[(0, 1)]);

@@ -168,6 +168,7 @@ impl MountPlan {
             background: true,
             access_time: settings.access_time.map_or(defaults.access_time, access_time),
             dedup_zero: change.zero_dedup.unwrap_or(defaults.dedup_zero),
+            zero_colours: settings.zero_colours.unwrap_or(defaults.zero_colours),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct MountSettings {
     pub cache_bytes: Option<u64>,
     /// Threads that answer requests.
     pub threads: Option<u16>,
+    /// Colours of zero pages.
+    pub zero_colours: Option<usize>,
     /// Where the log goes.
     pub log_file: Option<PathBuf>,
     /// Options that change nothing here, for the log.
@@ -92,6 +94,7 @@ const OPTIONS: &[MountOption] = &[
     value("dirty_limit", dirty_limit, "see --dirty-limit"),
     value("frozen_limit", frozen_limit, "see --frozen-limit"),
     value("zero_dedup", zero_dedup, "see --zero-dedup"),
+    value("zero_colours", zero_colours, "zero pages of different colours, 1 to 128 [default: 1]"),
     value("cache_size", cache_size, "see --cache-size"),
     value("commit", commit, "see --commit-interval; a number is seconds"),
     value("threads", threads, "see --threads"),
@@ -260,6 +263,14 @@ fn threads(settings: &mut MountSettings, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+fn zero_colours(settings: &mut MountSettings, value: &str) -> Result<(), String> {
+    let number = value.parse().ok();
+    let fits = |number: &usize| (1..=128).contains(number) && number.is_power_of_two();
+    settings.zero_colours =
+        Some(number.filter(fits).ok_or("it must be a power of two from 1 to 128")?);
+    Ok(())
+}
+
 fn log_file(settings: &mut MountSettings, value: &str) -> Result<(), String> {
     settings.log_file = Some(PathBuf::from(value));
     Ok(())
@@ -324,6 +335,7 @@ mod tests {
         }
         let told = |list| parsed(list).unwrap_err().to_string();
         assert!(told("writeback_policy=stall").contains("fork, wait or copy"));
+        assert!(told("zero_colours=3").contains("a power of two"));
         assert!(told("zero_dedup=1").contains("on or off"));
         assert!(told("dirty_limit=lots").contains("2G, 512M"));
         let mut settings = MountSettings::default();

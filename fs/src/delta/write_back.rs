@@ -46,14 +46,16 @@ impl Committer {
         staging: &mut Staging,
     ) -> FsResult<Vec<MapChange>> {
         let in_log = staging.take_inline_budget(pages.page_count());
+        let zeros_are_holes = self.cache.dedups_zero();
         let mut written = Vec::new();
         for run in pages.runs() {
             let mut pending: Vec<&[u8; BLOCK_SIZE]> = Vec::new();
             let mut at = run.first;
             for page in &run.pages {
                 let hole = MapChange { start: at, length: 1, extent: None };
-                let inline =
-                    page.bytes().map_or(Some(hole), |bytes| inline_change(at, bytes, in_log));
+                let inline = page
+                    .bytes()
+                    .map_or(Some(hole), |bytes| inline_change(at, bytes, in_log, zeros_are_holes));
                 match (inline, page.bytes()) {
                     (None, Some(bytes)) => pending.push(bytes),
                     (inline, _) => {
@@ -91,11 +93,17 @@ impl Committer {
     }
 }
 
-/// The page as an inline extent, if it is short enough or may go into the log whole.
-fn inline_change(at: u64, page: &[u8; BLOCK_SIZE], in_log: bool) -> Option<MapChange> {
+/// The page as an inline extent, if it is short enough or may go into the log whole; as a hole, if it
+/// is full of zeros and those are to be holes.
+fn inline_change(
+    at: u64,
+    page: &[u8; BLOCK_SIZE],
+    in_log: bool,
+    zeros_are_holes: bool,
+) -> Option<MapChange> {
     let used = page.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     if used == 0 {
-        return Some(MapChange { start: at, length: 1, extent: None });
+        return zeros_are_holes.then_some(MapChange { start: at, length: 1, extent: None });
     }
     if used > MAX_TREE_INLINE_BYTES && !in_log {
         return None;

@@ -1,4 +1,4 @@
-//! The background thread: interval commits, writeback under pressure, unify.
+//! The background thread: interval commits, writeback under pressure, unify, the scan for zero pages.
 //!
 //! Operations do not wait for it but for room in the page cache; it is woken when the cache or the
 //! log asks for work, and by the commit interval.
@@ -14,6 +14,11 @@ use crate::delta::Scope;
 
 /// A log that nobody adds to is folded after this long.
 const IDLE_UNIFY: Duration = Duration::from_secs(10);
+/// How often the scanner of zero pages goes a step, while it may find something.
+const ZERO_SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// Steps in which it goes round the page cache: a page must be left alone for at least a round, so a
+/// minute.
+const ZERO_SCAN_STEPS: usize = 60;
 
 /// What wakes the thread.
 #[derive(Default)]
@@ -102,6 +107,22 @@ impl Volume {
         }
     }
 
+    /// Lets the scanner of zero pages go a step, if it is time. Returns when it is time again; `None`
+    /// if there is nothing to find for now.
+    fn scan_if_due(&self, due: Option<Instant>) -> Option<Instant> {
+        if !self.cache.wants_zero_scan() {
+            return None;
+        }
+        let now = Instant::now();
+        let next = due.unwrap_or(now + ZERO_SCAN_INTERVAL);
+        if now < next {
+            return Some(next);
+        }
+        let frames = self.cache.counters().frames_total;
+        self.cache.scan_for_zeros(usize::try_from(frames).unwrap_or(0).div_ceil(ZERO_SCAN_STEPS));
+        Some(now + ZERO_SCAN_INTERVAL)
+    }
+
     /// Has the log folded on the background thread, if it is time: whoever fills it up would have to do
     /// it otherwise.
     pub(super) fn unify_ahead(&self) {
@@ -115,12 +136,14 @@ impl Volume {
 fn run(volume: &Weak<Volume>, signal: &(Mutex<Signal>, Condvar), mut interval: Duration) {
     let mut last_commit = Instant::now();
     let mut idle_since = Instant::now();
-    while wait(signal, interval.saturating_sub(last_commit.elapsed())) {
+    let mut next_scan = Some(last_commit + ZERO_SCAN_INTERVAL);
+    while wait(signal, time_left(last_commit + interval, next_scan)) {
         let Some(volume) = volume.upgrade() else { return };
         interval = volume.settings().commit_interval();
         if volume.committer.failure().is_some() {
             return;
         }
+        next_scan = volume.scan_if_due(next_scan);
         if volume.cache.needs_writeback() || last_commit.elapsed() >= interval {
             let before = volume.store.durable_through();
             volume.work();
@@ -134,6 +157,11 @@ fn run(volume: &Weak<Volume>, signal: &(Mutex<Signal>, Condvar), mut interval: D
             volume.unify_in_background();
         }
     }
+}
+
+/// How long there is to wait for the first of two.
+fn time_left(commit: Instant, scan: Option<Instant>) -> Duration {
+    scan.map_or(commit, |scan| scan.min(commit)).saturating_duration_since(Instant::now())
 }
 
 /// Waits for work, `interval` at most; false when the thread is to end.

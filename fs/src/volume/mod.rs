@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use braidfs_block::BlockDevice;
 use braidfs_format::{FileKind, InodeNumber, InodeRecord, NameHasher, Superblock};
-use braidfs_pagecache::{PageCache, WritebackPolicy};
+use braidfs_pagecache::{CacheConfig, PageCache, WritebackPolicy};
 use braidfs_store::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store, StoreError};
 use parking_lot::Mutex;
 
@@ -122,7 +122,8 @@ impl Volume {
         let store = Arc::new(store);
         let settings = Settings::of_mount(&options);
         settings.check()?;
-        let cache = PageCache::new(settings.cache_config())?;
+        let zero_colours = options.zero_colours;
+        let cache = PageCache::new(CacheConfig { zero_colours, ..settings.cache_config() })?;
         cache.set_memory_deadline(MEMORY_DEADLINE);
         let superblock = store.superblock();
         let inodes = Arc::new(InodeTable::new(store.next_inode()));

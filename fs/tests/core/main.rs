@@ -27,6 +27,8 @@ macro_rules! same_under {
             mod support;
             #[path = "times.rs"]
             mod times;
+            #[path = "zeros.rs"]
+            mod zeros;
         }
     };
 }

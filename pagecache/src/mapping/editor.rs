@@ -122,9 +122,8 @@ impl<'a> Editor<'a> {
         let frame = match entry.content {
             ContentRef::Frame(frame) => frame,
             ContentRef::Placed(_) => return self.write_placed(segment, source, standing),
-            ContentRef::HoleZero | ContentRef::DedupZero => {
-                return self.write_new(segment, source, pages_left);
-            }
+            ContentRef::HoleZero => return self.write_new(segment, source, pages_left),
+            ContentRef::DedupZero => return self.unshare_zeros(segment, source, pages_left),
         };
         heat::note_use(frame.metadata());
         if standing == Standing::InFlight && self.must_wait_for(page) {
@@ -182,6 +181,19 @@ impl<'a> Editor<'a> {
     fn write_zeros(&mut self, page: u64) -> Result<(), Obstacle> {
         self.tally.zero_dedups += 1;
         self.put(page, Entry::new(Content::DedupZero))
+    }
+
+    /// Writes to a page of zeros, which gets a frame unless zeros are written.
+    fn unshare_zeros(
+        &mut self,
+        segment: Segment,
+        source: Source<'_>,
+        pages_left: usize,
+    ) -> Result<(), Obstacle> {
+        self.write_new(segment, source, pages_left)?;
+        let unshared = self.state.table.get(segment.page).is_some_and(|now| now.frame().is_some());
+        self.tally.zero_unshares += u64::from(unshared);
+        Ok(())
     }
 
     /// Writes to a page that has no frame yet and reads as zeros around the segment.

@@ -6,24 +6,8 @@ use braidfs_mm::EntryRef;
 
 use super::state::State;
 use super::version::was_written;
+use crate::candidates::Candidate;
 use crate::planted::{Mistake, planted};
-
-/// A page that an evictor found cold, by what the metadata of its frame says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    /// Number of the frame in the pool.
-    pub(crate) frame: usize,
-    /// Which page of the mapping it holds.
-    pub(crate) page: u64,
-}
-
-impl Candidate {
-    /// Whether the hint is still true and the page is clean.
-    fn is_evictable(&self, entry: &EntryRef<'_>) -> bool {
-        (entry.tags.is_empty() || planted(Mistake::EvictionIgnoresTags))
-            && entry.frame().is_some_and(|frame| frame.number().as_usize() == self.frame)
-    }
-}
 
 impl State {
     /// Evicts those candidates that are clean pages of this mapping. Returns how many were.
@@ -32,7 +16,7 @@ impl State {
         let mut outdated = false;
         for candidate in candidates {
             let Some(entry) =
-                self.table.get(candidate.page).filter(|entry| candidate.is_evictable(entry))
+                self.table.get(candidate.page).filter(|entry| is_evictable(candidate, entry))
             else {
                 continue;
             };
@@ -59,4 +43,9 @@ impl State {
         }
         self.outdate_fills();
     }
+}
+
+/// Whether the page is what the hint says, and clean.
+fn is_evictable(candidate: &Candidate, entry: &EntryRef<'_>) -> bool {
+    (entry.tags.is_empty() || planted(Mistake::EvictionIgnoresTags)) && candidate.is_held_by(entry)
 }

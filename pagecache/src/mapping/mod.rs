@@ -24,6 +24,10 @@
 //! | **settle** | | | | | | | *version* | *tag* |
 //! | **evict** | | | | | | | | lock |
 //!
+//! Turning a page of zeros into one without memory does what a write of zeros does, but leaves the
+//! page as dirty as it was. It passes pages in flight, so it stands to the others as a write to a
+//! page that is clean or open does.
+//!
 //! * *lock*: both take the lock; whoever is first comes first, and either order is right. A read
 //!   that overlaps a write may see part of it, as everywhere.
 //! * *absent*: a fill is installed only where there is no page. Of two fills one is installed, and
@@ -58,19 +62,21 @@ mod tally;
 mod version;
 mod write;
 mod writeback;
+mod zeros;
 
 use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use braidfs_mm::{FrameMetadata, PageTable};
+use braidfs_mm::{FrameMetadata, PageTable, TableCounts};
 
-pub(crate) use evict::Candidate;
 pub use frozen::{Frozen, FrozenPage, FrozenRun};
 
 use crate::cache::PageCache;
+use crate::candidates::Candidate;
 use crate::config::WritebackPolicy;
+use crate::heat;
 use crate::registry::OwnerId;
 use crate::sync::RwLock;
 use readahead::Readahead;
@@ -175,6 +181,21 @@ impl Mapping {
         sole_frames
     }
 
+    /// Turns those candidates that are full of zeros into pages without memory, unless they are in
+    /// flight. Returns how many were.
+    ///
+    /// First with readers beside it: most pages are not zeros, and show it at once. Nothing found
+    /// then is believed: with the lock for itself each is looked at again before it is turned.
+    pub(crate) fn dedup_zeros(&self, candidates: &[Candidate]) -> u64 {
+        let found = self.state.read().full_of_zeros(candidates);
+        if found.is_empty() { 0 } else { self.state.write().dedup_zeros(&found) }
+    }
+
+    /// What is cached, counted.
+    pub(crate) fn table_counts(&self) -> TableCounts {
+        self.state.read().table.counts()
+    }
+
     pub(crate) fn cache(&self) -> &Arc<PageCache> {
         &self.cache
     }
@@ -190,6 +211,7 @@ impl Mapping {
 
     /// Writes into the metadata of a frame that it will hold this page.
     fn claim(&self, state: &mut State, frame: &FrameMetadata, page: u64) {
+        heat::note_arrival(frame);
         frame.set_owner(self.owner(state).to_word(), page);
     }
 }

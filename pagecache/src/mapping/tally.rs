@@ -20,6 +20,8 @@ pub(crate) struct Tally {
     pub(crate) copies: u64,
     /// Pages of zeros kept without memory.
     pub(crate) zero_dedups: u64,
+    /// Pages of zeros that got memory again.
+    pub(crate) zero_unshares: u64,
 }
 
 impl Tally {
@@ -32,5 +34,6 @@ impl Tally {
         counters.add(Event::Forks, self.forks);
         counters.add(Event::BytesCopied, self.copies * PAGE_SIZE as u64);
         counters.add(Event::ZeroDedups, self.zero_dedups);
+        counters.add(Event::ZeroUnshares, self.zero_unshares);
     }
 }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::model::{Content, Flight, HALF, Half, Model, Pending, bytes, halves_of};
 use crate::backing::{Backing, PageFill};
 use crate::cache::PageCache;
+use crate::candidates::Candidate;
 use crate::config::WritebackPolicy;
 use crate::error::CacheError;
-use crate::mapping::{Candidate, Frozen, Mapping};
+use crate::mapping::{Frozen, Mapping};
 use crate::page::PAGE_SIZE;
 
 /// Whatever went wrong, in words.

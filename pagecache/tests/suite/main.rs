@@ -13,6 +13,7 @@ mod model;
 mod objections;
 mod policies;
 mod stress;
+mod zeros;
 
 /// What must be the same under every policy. (What is about pages in flight says itself under which.)
 macro_rules! same_under {

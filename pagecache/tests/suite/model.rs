@@ -25,6 +25,7 @@ enum Operation {
     Fail { which: usize },
     DropClean { first: u64, count: u64 },
     PressMemory,
+    Scan,
     SetPolicy(WritebackPolicy),
     SetDedup(bool),
 }
@@ -60,6 +61,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => (0..4usize).prop_map(|which| Operation::Fail { which }),
         1 => (0..PAGES, 0..PAGES).prop_map(|(first, count)| Operation::DropClean { first, count }),
         1 => Just(Operation::PressMemory),
+        2 => Just(Operation::Scan),
         1 => policy.prop_map(Operation::SetPolicy),
         1 => any::<bool>().prop_map(Operation::SetDedup),
     ]
@@ -124,6 +126,7 @@ impl Model {
             Operation::PressMemory => {
                 assert!(self.other.read(0, 600 * PAGE_SIZE).iter().all(|byte| *byte == 7))
             }
+            Operation::Scan => drop(self.file.cache.scan_for_zeros(usize::MAX)),
             Operation::SetPolicy(policy) => self.file.cache.set_policy(policy),
             Operation::SetDedup(enabled) => self.file.cache.set_dedup_zero(enabled),
         }

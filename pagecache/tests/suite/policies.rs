@@ -157,6 +157,7 @@ fn copied_file(dirty: u64) -> File {
         frozen_limit_bytes: 10 * PAGE,
         background_bytes: 10 * PAGE,
         dedup_zero: true,
+        zero_colours: 4,
     });
     let file = File::over(cache.unwrap(), Disk::default());
     (0..dirty).for_each(|page| file.fill_page(page, 1));
