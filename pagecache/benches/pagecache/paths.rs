@@ -1,14 +1,12 @@
-//! What the paths of the page cache cost, without any disk: `cargo bench -p braidfs-pagecache`.
+//! What the paths of the page cache cost, without any disk.
 //!
-//! Prints nanoseconds a call, best of several rounds. Each line is one path; the lines of writes to
-//! pages under writeback are to be compared with those without.
-
-#![allow(clippy::unwrap_used)]
+//! The best of several rounds, each of many calls. The lines of writes to pages under writeback are
+//! to be compared with those without.
 
 use std::hint::black_box;
 use std::sync::Arc;
 
-use braidfs_measure::{Samples, time_ns};
+use braidfs_measure::{Figure, Report, Samples, time_ns};
 use braidfs_pagecache::{
     Backing, CacheConfig, CacheError, Frozen, Mapping, PAGE_SIZE, PageCache, PageFill,
     WritebackPolicy,
@@ -67,19 +65,25 @@ fn read_all(mapping: &Mapping, block: usize) {
 }
 
 /// Times `calls` calls made by `body` on what `prepare` makes anew for each round.
-fn measure<T>(name: &str, calls: u64, prepare: impl Fn() -> T, body: impl Fn(&T)) {
-    let rounds = (0..ROUNDS).map(|_| {
+fn measure<T>(
+    report: &mut Report,
+    name: &str,
+    calls: u64,
+    prepare: impl Fn() -> T,
+    body: impl Fn(&T),
+) {
+    let rounds = (0..report.choose(ROUNDS, 1)).map(|_| {
         let subject = prepare();
         time_ns(|| body(&subject)) / calls as f64
     });
-    println!("{name:<58} {:>12.1} ns", rounds.collect::<Samples>().min());
+    report.add(Figure::less_is_better(name, rounds.collect::<Samples>().min(), "ns"));
 }
 
-fn main() {
-    reads();
-    writes_without_writeback();
-    writes_under_writeback();
-    freezing();
+pub fn run(report: &mut Report) {
+    reads(report);
+    writes_without_writeback(report);
+    writes_under_writeback(report);
+    freezing(report);
 }
 
 fn fork() -> Arc<Mapping> {
@@ -102,8 +106,9 @@ fn blocks(block: u64) -> u64 {
     FILE_PAGES * PAGE / block
 }
 
-fn reads() {
+fn reads(report: &mut Report) {
     measure(
+        report,
         "memcpy of 4 KiB, for comparison",
         FILE_PAGES,
         || vec![5u8; 64 << 20],
@@ -114,9 +119,12 @@ fn reads() {
             }
         },
     );
-    measure("read 4 KiB, cached", blocks(4096), fork, |file| read_all(file, 4096));
-    measure("read 128 KiB, cached", blocks(128 << 10), fork, |file| read_all(file, 128 << 10));
+    measure(report, "read 4 KiB, cached", blocks(4096), fork, |file| read_all(file, 4096));
+    measure(report, "read 128 KiB, cached", blocks(128 << 10), fork, |file| {
+        read_all(file, 128 << 10)
+    });
     measure(
+        report,
         "read 128 KiB, filled",
         blocks(128 << 10),
         || Mapping::new(&cache(WritebackPolicy::Fork)),
@@ -126,16 +134,18 @@ fn reads() {
     );
 }
 
-fn writes_without_writeback() {
-    measure("write 4 KiB, clean page", blocks(4096), fork, |file| write_all(file, 4096));
-    measure("write 4 KiB, page dirty already", blocks(4096), dirty, |file| write_all(file, 4096));
-    measure("write 128 KiB, page dirty already", blocks(128 << 10), dirty, |file| {
+fn writes_without_writeback(report: &mut Report) {
+    measure(report, "write 4 KiB, clean page", blocks(4096), fork, |file| write_all(file, 4096));
+    measure(report, "write 4 KiB, page dirty already", blocks(4096), dirty, |file| {
+        write_all(file, 4096)
+    });
+    measure(report, "write 128 KiB, page dirty already", blocks(128 << 10), dirty, |file| {
         write_all(file, 128 << 10)
     });
 }
 
-fn writes_under_writeback() {
-    measure("write 4 KiB, page frozen, not gathered", blocks(4096), frozen, |(file, _)| {
+fn writes_under_writeback(report: &mut Report) {
+    measure(report, "write 4 KiB, page frozen, not gathered", blocks(4096), frozen, |(file, _)| {
         write_all(file, 4096)
     });
     let gathered = || {
@@ -143,22 +153,22 @@ fn writes_under_writeback() {
         assert_eq!(frozen.runs().count(), 1);
         (file, frozen)
     };
-    measure("write 4 KiB, page under writeback", blocks(4096), gathered, |(file, _)| {
+    measure(report, "write 4 KiB, page under writeback", blocks(4096), gathered, |(file, _)| {
         write_all(file, 4096)
     });
-    measure("write 100 B, page under writeback", FILE_PAGES, gathered, |(file, _)| {
+    measure(report, "write 100 B, page under writeback", FILE_PAGES, gathered, |(file, _)| {
         (0..FILE_PAGES).for_each(|page| file.write(page * PAGE + 9, &[1; 100], &Full).unwrap());
     });
 }
 
-fn freezing() {
-    measure("freeze 16,384 dirty pages", 1, dirty, |file| {
+fn freezing(report: &mut Report) {
+    measure(report, "freeze 16,384 dirty pages", 1, dirty, |file| {
         std::mem::forget(black_box(file.freeze()))
     });
-    measure("gather, a page", FILE_PAGES, frozen, |(_, frozen)| {
+    measure(report, "gather, a page", FILE_PAGES, frozen, |(_, frozen)| {
         assert_eq!(frozen.runs().count(), 1)
     });
-    measure("gather and complete, a page", FILE_PAGES, dirty, |file| {
+    measure(report, "gather and complete, a page", FILE_PAGES, dirty, |file| {
         file.freeze().unwrap().complete()
     });
     let copy = || {
@@ -166,7 +176,7 @@ fn freezing() {
         write_all(&file, 1 << 20);
         file
     };
-    measure("freeze 16,384 dirty pages, policy copy", 1, copy, |file| {
+    measure(report, "freeze 16,384 dirty pages, policy copy", 1, copy, |file| {
         std::mem::forget(black_box(file.freeze()))
     });
 }
