@@ -48,6 +48,8 @@ pub enum FsErrorKind {
     OutOfMemory,
     /// EPERM: not allowed on this object.
     NotPermitted,
+    /// EACCES: this object can't have that.
+    AccessDenied,
 }
 
 /// An operation that failed: what was being done, where, why.
@@ -118,6 +120,7 @@ impl FsError {
             FsErrorKind::NotSupported => libc::EOPNOTSUPP,
             FsErrorKind::OutOfMemory => libc::ENOMEM,
             FsErrorKind::NotPermitted => libc::EPERM,
+            FsErrorKind::AccessDenied => libc::EACCES,
         }
     }
 }

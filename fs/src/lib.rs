@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod acl;
 pub mod cli;
 pub mod delta;
 pub mod error;

@@ -12,6 +12,8 @@ pub struct Credentials {
     pub uid: u32,
     /// Group; a parent directory with setgid overrules it.
     pub gid: u32,
+    /// Permissions that it will not have, unless the directory has a default access control list.
+    pub umask: u32,
 }
 
 /// What `stat` tells about an inode.
@@ -80,6 +82,8 @@ pub struct SetAttributes {
     pub changed: Option<Timestamp>,
     /// Clear setuid, and setgid of group-executable files, as a write by another user does.
     pub clear_suid_sgid: bool,
+    /// Clear setgid even where the group may not execute: the caller does not belong to it.
+    pub clear_setgid: bool,
 }
 
 /// An entry that `readdir` shows.
@@ -104,6 +108,14 @@ pub enum RenameMode {
     NoReplace,
     /// Swap the two.
     Exchange,
+    /// Replace it, and leave a whiteout under the old name: a character device with number 0, by which
+    /// union mounts hide what is below.
+    Whiteout {
+        /// Fail if the new name is taken.
+        no_replace: bool,
+        /// Whose the whiteout is.
+        owner: Credentials,
+    },
 }
 
 /// What `setxattr` does about an attribute that is or is not there.
@@ -141,6 +153,17 @@ pub enum SeekTarget {
     Data,
     /// The next hole; the end of the file is one.
     Hole,
+}
+
+/// What becomes durable when a volume is shut down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShutdownMode {
+    /// Everything.
+    Everything,
+    /// Names and attributes, as with the fsync of a directory.
+    Names,
+    /// Nothing that is not durable already: as in a crash.
+    Nothing,
 }
 
 /// What `statfs` tells.

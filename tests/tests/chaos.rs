@@ -18,7 +18,7 @@ use braidfs_tests::world::{format, read_content, read_tree, resolve};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
-const OWNER: Credentials = Credentials { uid: 0, gid: 0 };
+const OWNER: Credentials = Credentials { uid: 0, gid: 0, umask: 0 };
 const VOLUME_BYTES: u64 = 64 << 20;
 /// The shortest there is.
 const LOG_BLOCKS: u64 = 64;

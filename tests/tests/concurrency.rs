@@ -22,7 +22,7 @@ use braidfs_tests::world::{format, read_content, read_tree, resolve};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{RngCore, SeedableRng};
 
-const OWNER: Credentials = Credentials { uid: 0, gid: 0 };
+const OWNER: Credentials = Credentials { uid: 0, gid: 0, umask: 0 };
 const VOLUME_BYTES: u64 = 64 << 20;
 /// Small, so that it is folded many times.
 const LOG_BLOCKS: u64 = 96;

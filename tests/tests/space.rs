@@ -11,7 +11,7 @@ use braidfs_tests::fault::options;
 use braidfs_tests::steps::{Data, Step, Steps};
 use braidfs_tests::world::{LOG_BLOCKS, VOLUME_BYTES, World, format, read_content};
 
-const OWNER: Credentials = Credentials { uid: 0, gid: 0 };
+const OWNER: Credentials = Credentials { uid: 0, gid: 0, umask: 0 };
 
 struct Disk {
     device: Arc<MemoryDevice>,

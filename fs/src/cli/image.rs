@@ -25,8 +25,17 @@ pub fn absolute(path: &Path) -> CliResult<PathBuf> {
 
 /// Opens an image that exists.
 pub fn open(path: &Path, read_only: bool) -> CliResult<FileDevice> {
-    let options = if read_only { FileOptions::read_only() } else { FileOptions::read_write() };
-    FileDevice::open(path, &options).map_err(|error| device_error(&error))
+    open_with(path, &options(read_only))
+}
+
+/// As [`open`], in a particular way.
+pub fn open_with(path: &Path, options: &FileOptions) -> CliResult<FileDevice> {
+    FileDevice::open(path, options).map_err(|error| device_error(&error))
+}
+
+/// How an image that exists is opened.
+pub fn options(read_only: bool) -> FileOptions {
+    if read_only { FileOptions::read_only() } else { FileOptions::read_write() }
 }
 
 /// The sentence for a failure of the device below a volume.

@@ -2,11 +2,14 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
+
+use braidfs_block::FileDevice;
 
 use super::args::{AccessTimeChoice, MountArguments, MountHelperArguments};
 use super::error::{CliError, CliResult, MOUNT_FAILURE};
@@ -16,7 +19,7 @@ use super::progress::Progress;
 use super::raw::RawImage;
 use super::stop::Stopper;
 use super::{daemon, image, logging, place, remount};
-use crate::fuse::{self, FuseOptions, FuseSession};
+use crate::fuse::{self, FuseError, FuseOptions, FuseSession};
 use crate::options::{AccessTime, MkfsOptions, MountOptions};
 use crate::size::human;
 use crate::volume::Volume;
@@ -93,9 +96,18 @@ impl MountPlan {
         let path = image::absolute(&self.image)?;
         let made = self.make_image_if_missing(&path, &stopper)?;
         end_with_the_first_panic();
-        let volume = self.mount_volume()?;
+        let device = self.open_device()?;
+        let volume = self.mount_volume(device.clone())?;
         let options = self.fuse_options(&path, &mount_point);
-        let mount = || FuseSession::mount(volume.clone(), &options);
+        let mount = || match FuseSession::mount(volume.clone(), &options) {
+            Err(FuseError::NotAsBlockDevice(error)) => {
+                tracing::debug!(%error, "mounting the device as any other image");
+                device.claim().map_err(|error| image::device_error(&error))?;
+                let options = FuseOptions { block_device: false, ..options.clone() };
+                FuseSession::mount(volume.clone(), &options).map_err(CliError::from)
+            }
+            outcome => outcome.map_err(CliError::from),
+        };
         let session = stopper.while_mounting(&mount_point, &volume, mount).inspect_err(|_| {
             // Nobody has changed anything, so there is nothing to lose.
             let _ = volume.unmount();
@@ -144,8 +156,24 @@ impl MountPlan {
         Ok(Some(MadeImage { path: path.to_owned(), is_needed: false }))
     }
 
-    fn mount_volume(&self) -> CliResult<Arc<Volume>> {
-        let device = Arc::new(image::open(&self.image, self.settings.kernel.read_only)?);
+    /// Opens the image. A block device that is to be mounted as such is claimed by the kernel.
+    fn open_device(&self) -> CliResult<Arc<FileDevice>> {
+        let options = image::options(self.settings.kernel.read_only);
+        let options = if self.as_block_device() { options.unclaimed() } else { options };
+        Ok(Arc::new(image::open_with(&self.image, &options)?))
+    }
+
+    /// Whether the image is a block device, to be mounted as such: root may.
+    fn as_block_device(&self) -> bool {
+        let is_one = || {
+            let metadata = self.image.metadata();
+            metadata.is_ok_and(|metadata| metadata.file_type().is_block_device())
+        };
+        let is_root = rustix::process::geteuid().is_root();
+        self.settings.block_device.unwrap_or(is_root) && is_one()
+    }
+
+    fn mount_volume(&self, device: Arc<FileDevice>) -> CliResult<Arc<Volume>> {
         // Says better than a failed mount what is wrong with an image that is none.
         RawImage::open(&self.image)?.superblock()?;
         let progress = Progress::new("replaying the log", daemon::is_background());
@@ -177,6 +205,7 @@ impl MountPlan {
             source: path.display().to_string(),
             mount_point: mount_point.to_owned(),
             allow_other: self.settings.allow_other,
+            block_device: self.as_block_device(),
             threads: self.settings.threads.map_or_else(default_threads, usize::from),
             kernel: self.settings.kernel,
         }

@@ -19,6 +19,8 @@ pub struct MountSettings {
     pub kernel: KernelOptions,
     /// Let other users in.
     pub allow_other: bool,
+    /// Mount a block device as such; if nobody says, root does.
+    pub block_device: Option<bool>,
     /// What is mounted already gets other flags.
     pub remount: bool,
     /// See [`MountArguments`], also for the rest.
@@ -99,6 +101,8 @@ const OPTIONS: &[MountOption] = &[
     value("commit", commit, "see --commit-interval; a number is seconds"),
     value("threads", threads, "see --threads"),
     value("log_file", log_file, "see --log-file"),
+    set("blkdev", |s| s.block_device = Some(true), "mount a block device as such: root only"),
+    set("noblkdev", |s| s.block_device = Some(false), "mount it as an image file would be"),
     nothing("defaults"),
     nothing("dirsync"),
     nothing("default_permissions"),

@@ -17,13 +17,14 @@ use super::{control, documents, dump, fsck, info, logging, mkfs, stats, sync, um
 pub enum Program {
     /// `braidfs`, and any name that is not known.
     Braidfs,
-    /// `mkfs.braidfs`, `mkfs.fuse.braidfs`: for mkfs(8).
+    /// `mkfs.braidfs`, `mkfs.fuse.braidfs`, `mkfs.fuseblk.braidfs`: for mkfs(8).
     Mkfs,
-    /// `mount.braidfs`, `mount.fuse.braidfs`: for mount(8).
-    Mount,
-    /// `umount.braidfs`, `umount.fuse.braidfs`: for umount(8).
+    /// `mount.braidfs`, `mount.fuse.braidfs`, `mount.fuseblk.braidfs`: for mount(8). Whether a block
+    /// device is to be mounted as such, if the name says that.
+    Mount(Option<bool>),
+    /// `umount.braidfs`, `umount.fuse.braidfs`, `umount.fuseblk.braidfs`: for umount(8).
     Umount,
-    /// `fsck.fuse.braidfs`: for fsck(8), where the type is `fuse.braidfs`.
+    /// `fsck.fuse.braidfs`, `fsck.fuseblk.braidfs`: for fsck(8), where that is the type.
     Fsck,
 }
 
@@ -43,10 +44,14 @@ impl Program {
     pub fn of(command_line: &[OsString]) -> Self {
         let name = command_line.first().and_then(|name| Path::new(name).file_name());
         match name.and_then(|name| name.to_str()) {
-            Some("mkfs.braidfs" | "mkfs.fuse.braidfs") => Self::Mkfs,
-            Some("mount.braidfs" | "mount.fuse.braidfs") => Self::Mount,
-            Some("umount.braidfs" | "umount.fuse.braidfs") => Self::Umount,
-            Some("fsck.fuse.braidfs") => Self::Fsck,
+            Some("mkfs.braidfs" | "mkfs.fuse.braidfs" | "mkfs.fuseblk.braidfs") => Self::Mkfs,
+            Some("mount.braidfs") => Self::Mount(None),
+            Some("mount.fuse.braidfs") => Self::Mount(Some(false)),
+            Some("mount.fuseblk.braidfs") => Self::Mount(Some(true)),
+            Some("umount.braidfs" | "umount.fuse.braidfs" | "umount.fuseblk.braidfs") => {
+                Self::Umount
+            }
+            Some("fsck.fuse.braidfs" | "fsck.fuseblk.braidfs") => Self::Fsck,
             _ => Self::Braidfs,
         }
     }
@@ -56,7 +61,7 @@ impl Program {
         match self {
             Self::Braidfs => run_braidfs(command_line),
             Self::Mkfs => run_mkfs(command_line),
-            Self::Mount => run_mount_helper(command_line),
+            Self::Mount(block_device) => run_mount_helper(command_line, block_device),
             Self::Umount => run_umount_helper(command_line),
             Self::Fsck => success(fsck::run(command_line.get(1..).unwrap_or_default())),
         }
@@ -92,11 +97,12 @@ fn run_mkfs(command_line: &[OsString]) -> CliResult<ExitCode> {
     success(mkfs::run(&program.arguments))
 }
 
-fn run_mount_helper(command_line: &[OsString]) -> CliResult<ExitCode> {
+fn run_mount_helper(command_line: &[OsString], block_device: Option<bool>) -> CliResult<ExitCode> {
     let Some(arguments) = parse::<MountHelperArguments>(command_line)? else {
         return Ok(ExitCode::SUCCESS);
     };
-    let plan = MountPlan::for_mount_helper(&arguments)?;
+    let mut plan = MountPlan::for_mount_helper(&arguments)?;
+    plan.settings.block_device = plan.settings.block_device.or(block_device);
     if arguments.fake {
         return Ok(ExitCode::SUCCESS);
     }
@@ -155,7 +161,9 @@ mod tests {
     fn the_name_decides() {
         assert_eq!(program("/usr/bin/braidfs"), Program::Braidfs);
         assert_eq!(program("target/debug/mkfs.braidfs"), Program::Mkfs);
-        assert_eq!(program("/sbin/mount.fuse.braidfs"), Program::Mount);
+        assert_eq!(program("/sbin/mount.fuse.braidfs"), Program::Mount(Some(false)));
+        assert_eq!(program("mount.fuseblk.braidfs"), Program::Mount(Some(true)));
+        assert_eq!(program("mount.braidfs"), Program::Mount(None));
         assert_eq!(program("umount.braidfs"), Program::Umount);
         assert_eq!(program("fsck.fuse.braidfs"), Program::Fsck);
         assert_eq!(Program::of(&[]), Program::Braidfs);

@@ -23,10 +23,16 @@ pub fn run(named: &Path, lazy: bool) -> CliResult {
     let holder = holder(&entry.source);
     let mode = if lazy { UnmountMode::Detach } else { UnmountMode::WhenUnused };
     unmount(&entry.mount_point, mode).map_err(|error| in_use(error, &entry))?;
-    if !lazy {
+    if !lazy && !is_mounted_elsewhere(&entry)? {
         wait_for(&entry.source, holder);
     }
     Ok(())
+}
+
+/// Whether what was unmounted is still mounted in another place, as by `mount --bind`; then its server
+/// goes on.
+fn is_mounted_elsewhere(unmounted: &MountEntry) -> CliResult<bool> {
+    Ok(place::all()?.iter().any(|entry| entry.device == unmounted.device && entry.is_ours()))
 }
 
 /// The mount on a directory, or of an image.

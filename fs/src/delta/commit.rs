@@ -179,6 +179,12 @@ impl Committer {
         self.failure.get_or_init(|| FsError::new(FsErrorKind::Io, error.to_string())).clone()
     }
 
+    /// Fails all commits from now on. One that is being staged is waited for.
+    pub fn shut_down(&self) {
+        let _turn = self.turn.lock();
+        self.fail(&FsError::new(FsErrorKind::Io, "the volume was shut down"));
+    }
+
     /// Completes, or fails, the deltas that are settled now.
     fn settle(&self, durable: bool) {
         let through = if durable { self.store.durable_through() } else { DeltaNumber::MAX };

@@ -3,6 +3,12 @@
 //! fuser can do this too, but hides the error number behind a text, cannot name the type of the
 //! filesystem when root mounts, and turns away requests that the kernel's own threads make for
 //! another user's mount.
+//!
+//! A block device is mounted as one (`fuseblk`), where that is allowed: by root. The kernel then claims
+//! the device, and treats the mount as it does those of its own filesystems: the last umount(2)
+//! returns when the server has answered DESTROY, and sync(2) and syncfs(2) are passed on as SYNCFS
+//! (since Linux 6.18; `fuse_sync_fs` in `fs/fuse/inode.c` does so where `sync_fs` of the connection is
+//! set, which is for virtiofs, and by then for fuseblk). For all other mounts both end in the kernel.
 
 use std::ffi::CString;
 use std::fmt::Write as _;
@@ -18,6 +24,8 @@ use super::session::{FuseOptions, KernelOptions};
 use super::{FSTYPE, fusermount};
 
 const DEVICE: &str = "/dev/fuse";
+/// The unit of blocks that the kernel is told for a mounted block device.
+const BLOCK_BYTES: u32 = 4096;
 
 /// Says at once if nothing can be mounted here, whatever it is.
 ///
@@ -32,6 +40,7 @@ pub(super) fn connect(options: &FuseOptions) -> Result<OwnedFd, FuseError> {
     let device = open_device()?;
     match mount(&device, options) {
         Ok(()) => Ok(device),
+        Err(errno) if options.block_device => Err(FuseError::NotAsBlockDevice(errno.into())),
         Err(Errno::PERM) => fusermount::mount(options),
         Err(errno) => Err(FuseError::refused(&options.mount_point, errno)),
     }
@@ -76,10 +85,17 @@ fn mount(device: &OwnedFd, options: &FuseOptions) -> Result<(), Errno> {
     if options.allow_other {
         data.push_str(",allow_other");
     }
+    let kind = if options.block_device {
+        // Writing to a String does not fail.
+        let _ = write!(data, ",blksize={BLOCK_BYTES}");
+        "fuseblk"
+    } else {
+        "fuse"
+    };
     let data = CString::new(data).map_err(|_| Errno::INVAL)?;
     let target: &Path = &options.mount_point;
     let flags = mount_flags(&options.kernel);
-    rustix::mount::mount(&*options.source, target, "fuse", flags, data.as_c_str())
+    rustix::mount::mount(&*options.source, target, kind, flags, data.as_c_str())
 }
 
 /// Those flags that a mount has, of the ones that [`KernelOptions`] knows.
@@ -139,6 +155,7 @@ mod tests {
             source: "/images/a,b.img".to_owned(),
             mount_point: "/mnt".into(),
             allow_other: true,
+            block_device: false,
             threads: 2,
             kernel: KernelOptions { noatime: true, exec: true, ..KernelOptions::default() },
         }

@@ -9,6 +9,7 @@
 //! | `sync` | - | anything: makes everything durable; anybody may, as with syncfs(2) |
 //! | `settings` | JSON: [`MountReport`] | JSON: [`SettingsChange`]; root, and who mounted |
 //! | `statistics` | JSON: [`Report`] | `reset`; root, and who mounted |
+//! | `shutdown` | - | `everything`, `names` or `nothing`: what is made durable before; root, and who mounted |
 //! | `histogram.NAME` | JSON: the [`Bucket`]s of a distribution | - |
 //!
 //! [`Report`]: crate::statistics::Report
@@ -26,7 +27,7 @@ use super::reply::Call;
 use super::xattr::send;
 use crate::settings::{Settings, SettingsChange};
 use crate::statistics::{Measure, buckets};
-use crate::types::InodeNumber;
+use crate::types::{InodeNumber, ShutdownMode};
 use crate::volume::Volume;
 
 /// What the names of all of them begin with.
@@ -42,6 +43,9 @@ pub const STATISTICS_ATTRIBUTE: &str = "system.braidfs.statistics";
 pub const HISTOGRAM_ATTRIBUTE: &str = "system.braidfs.histogram.";
 /// Written to [`STATISTICS_ATTRIBUTE`], it lets peaks and measurements begin anew.
 pub const RESET: &str = "reset";
+
+/// Written, it shuts the volume down.
+pub const SHUTDOWN_ATTRIBUTE: &str = "system.braidfs.shutdown";
 
 /// What a mount is like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,11 +99,18 @@ impl Control {
         })
     }
 
-    /// SETXATTR of such an attribute, by a user.
-    pub fn set(&self, inode: InodeNumber, name: &[u8], value: &[u8], uid: u32, reply: Reply) {
+    /// SETXATTR of such an attribute, by a user (`None` if it cannot be known).
+    pub fn set(
+        &self,
+        inode: InodeNumber,
+        name: &[u8],
+        value: &[u8],
+        uid: Option<u32>,
+        reply: Reply,
+    ) {
         let result = match std::str::from_utf8(name) {
             Ok(SYNC_ATTRIBUTE) => self.volume.syncfs(),
-            Ok(_) if uid != 0 && uid != self.owner => return reply.error(Errno::PERM),
+            Ok(_) if uid != Some(0) && uid != Some(self.owner) => return reply.error(Errno::PERM),
             Ok(SETTINGS_ATTRIBUTE) => match serde_json::from_slice::<SettingsChange>(value) {
                 Ok(change) => self.volume.change_settings(&change).map(drop),
                 Err(error) => {
@@ -112,6 +123,10 @@ impl Control {
                 Ok(())
             }
             Ok(STATISTICS_ATTRIBUTE) => return reply.error(Errno::INVAL),
+            Ok(SHUTDOWN_ATTRIBUTE) => match shutdown_mode(value) {
+                Some(mode) => self.volume.shut_down(mode),
+                None => return reply.error(Errno::INVAL),
+            },
             _ => return reply.error(Errno::OPNOTSUPP),
         };
         Call::new("control", inode).answer_empty(reply, result);
@@ -124,5 +139,15 @@ impl Control {
             server_version: env!("CARGO_PKG_VERSION").to_owned(),
             server_pid: std::process::id(),
         }
+    }
+}
+
+/// What the written value asks for.
+fn shutdown_mode(value: &[u8]) -> Option<ShutdownMode> {
+    match value {
+        b"everything" => Some(ShutdownMode::Everything),
+        b"names" => Some(ShutdownMode::Names),
+        b"nothing" => Some(ShutdownMode::Nothing),
+        _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use rustix::io::Errno;
 
-use super::protocol::{Notifier, Reply, WriteKind};
+use super::protocol::{Notifier, Reply};
 use super::reply::Call;
 use crate::error::FsResult;
 use crate::types::{FallocateMode, InodeNumber};
@@ -32,15 +32,8 @@ pub(super) fn read(volume: &Volume, inode: InodeNumber, offset: u64, size: u32, 
 }
 
 /// WRITE.
-pub(super) fn write(
-    volume: &Volume,
-    inode: InodeNumber,
-    offset: u64,
-    bytes: &[u8],
-    kind: WriteKind,
-    reply: Reply,
-) {
-    let result = volume.write(inode, offset, bytes, kind.kills_privileges);
+pub(super) fn write(volume: &Volume, inode: InodeNumber, offset: u64, bytes: &[u8], reply: Reply) {
+    let result = volume.write(inode, offset, bytes, false);
     Call::new("write", inode).answer(reply, result, |reply, count| reply.written(count as u32));
 }
 

@@ -28,8 +28,8 @@ impl<'a> Place<'a> {
 }
 
 /// Who asks.
-pub(super) fn credentials(header: &Header) -> Credentials {
-    Credentials { uid: header.uid, gid: header.gid }
+pub(super) fn credentials(header: &Header, umask: u32) -> Credentials {
+    Credentials { uid: header.uid, gid: header.gid, umask }
 }
 
 /// LOOKUP. A name that is not there is an answer that the kernel keeps, not an error.
@@ -40,6 +40,24 @@ pub(super) fn lookup(volume: &Volume, place: Place<'_>, reply: Reply) {
         }
         result => Call::new("lookup", place.parent).answer_entry(reply, result),
     }
+}
+
+/// LOOKUP of `.` and `..`: an inode by its number.
+pub(super) fn lookup_number(volume: &Volume, inode: InodeNumber, parent: bool, reply: Reply) {
+    Call::new("lookup", inode).answer_entry(reply, volume.lookup_number(inode, parent));
+}
+
+/// TMPFILE.
+pub(super) fn create_unnamed(
+    volume: &Volume,
+    directory: InodeNumber,
+    mode: u32,
+    owner: &Credentials,
+    reply: Reply,
+) {
+    let result = volume.create_unnamed(directory, mode, owner);
+    Call::new("tmpfile", directory)
+        .answer(reply, result, |reply, attributes| reply.created(&attributes));
 }
 
 /// MKNOD.
@@ -128,9 +146,16 @@ pub(super) fn rmdir(volume: &Volume, place: Place<'_>, reply: Reply) {
     Call::new("rmdir", place.parent).answer_empty(reply, result);
 }
 
-/// RENAME and RENAME2.
-pub(super) fn rename(volume: &Volume, from: Place<'_>, to: Place<'_>, flags: u32, reply: Reply) {
-    match rename_mode(flags) {
+/// RENAME and RENAME2; a whiteout would be `owner`'s.
+pub(super) fn rename(
+    volume: &Volume,
+    from: Place<'_>,
+    to: Place<'_>,
+    flags: u32,
+    owner: &Credentials,
+    reply: Reply,
+) {
+    match rename_mode(flags, *owner) {
         Some(mode) => {
             let result = volume.rename(from.parent, from.name, to.parent, to.name, mode);
             Call::new("rename", from.parent).answer_empty(reply, result);
@@ -139,12 +164,15 @@ pub(super) fn rename(volume: &Volume, from: Place<'_>, to: Place<'_>, flags: u32
     }
 }
 
-/// What the flags ask for; `None` for what is not supported, as RENAME_WHITEOUT.
-fn rename_mode(flags: u32) -> Option<RenameMode> {
+/// What the flags ask for; `None` if they contradict each other.
+fn rename_mode(flags: u32, owner: Credentials) -> Option<RenameMode> {
+    const WHITEOUT_NO_REPLACE: u32 = libc::RENAME_WHITEOUT | libc::RENAME_NOREPLACE;
     match flags {
         0 => Some(RenameMode::Replace),
         libc::RENAME_NOREPLACE => Some(RenameMode::NoReplace),
         libc::RENAME_EXCHANGE => Some(RenameMode::Exchange),
+        libc::RENAME_WHITEOUT => Some(RenameMode::Whiteout { no_replace: false, owner }),
+        WHITEOUT_NO_REPLACE => Some(RenameMode::Whiteout { no_replace: true, owner }),
         _ => None,
     }
 }
@@ -155,10 +183,15 @@ mod tests {
 
     #[test]
     fn flags_of_rename_that_contradict_are_refused() {
-        assert_eq!(rename_mode(0), Some(RenameMode::Replace));
-        assert_eq!(rename_mode(libc::RENAME_EXCHANGE), Some(RenameMode::Exchange));
-        assert_eq!(rename_mode(libc::RENAME_NOREPLACE), Some(RenameMode::NoReplace));
-        assert_eq!(rename_mode(libc::RENAME_WHITEOUT), None);
-        assert_eq!(rename_mode(libc::RENAME_EXCHANGE | libc::RENAME_NOREPLACE), None);
+        let mode = |flags| rename_mode(flags, Credentials::default());
+        let owner = Credentials::default();
+        assert_eq!(mode(0), Some(RenameMode::Replace));
+        assert_eq!(mode(libc::RENAME_EXCHANGE), Some(RenameMode::Exchange));
+        assert_eq!(mode(libc::RENAME_NOREPLACE), Some(RenameMode::NoReplace));
+        let whiteout = |no_replace| Some(RenameMode::Whiteout { no_replace, owner });
+        assert_eq!(mode(libc::RENAME_WHITEOUT), whiteout(false));
+        assert_eq!(mode(libc::RENAME_WHITEOUT | libc::RENAME_NOREPLACE), whiteout(true));
+        assert_eq!(mode(libc::RENAME_WHITEOUT | libc::RENAME_EXCHANGE), None);
+        assert_eq!(mode(libc::RENAME_EXCHANGE | libc::RENAME_NOREPLACE), None);
     }
 }

@@ -20,6 +20,9 @@ pub enum FuseError {
         "no permission to use /dev/fuse; ask the administrator for access to it, or mount as root"
     )]
     DeviceDenied,
+    /// The kernel does not mount this block device as such; it may be mounted in the other way.
+    #[error("the block device cannot be mounted as such: {0}")]
+    NotAsBlockDevice(io::Error),
     /// Only the setuid helper could mount, and there is none.
     #[error(
         "mounting needs root, or the program fusermount3, which is not installed; install the \

@@ -12,6 +12,9 @@
 //! | `data` | reading, writing, allocating, copying |
 //! | `seek` | finding data and holes |
 //! | `xattr` | extended attributes |
+//! | `ioctl` | ioctls: shutting down |
+//! | `caller` | who asks: groups, capabilities, memory |
+//! | `privileges` | taking setuid and setgid away |
 //! | `control` | attributes that are not stored: sync, settings, statistics |
 //! | `protocol` | the protocol itself: requests, replies, the threads that serve |
 //! | `reply` | results to replies, errors to the log and to an errno |
@@ -35,6 +38,7 @@
 //! Lock order: no lock is held here while the core is called.
 
 mod adapter;
+mod caller;
 mod connect;
 mod control;
 mod data;
@@ -44,8 +48,10 @@ mod entries;
 mod error;
 mod fusermount;
 mod inode;
+mod ioctl;
 mod mount_table;
 mod negotiate;
+mod privileges;
 mod protocol;
 mod reply;
 mod seek;
@@ -55,8 +61,8 @@ mod xattr;
 
 pub use connect::{check_device, remount};
 pub use control::{
-    HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE, STATISTICS_ATTRIBUTE,
-    SYNC_ATTRIBUTE,
+    HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE, SHUTDOWN_ATTRIBUTE,
+    STATISTICS_ATTRIBUTE, SYNC_ATTRIBUTE,
 };
 pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;

@@ -15,7 +15,7 @@ pub struct MountEntry {
     pub device: String,
     /// Where it is.
     pub mount_point: PathBuf,
-    /// Its type, as `fuse.braidfs`.
+    /// Its type, as `fuse.braidfs`, or `fuseblk.braidfs` for a block device.
     pub kind: String,
     /// What is mounted.
     pub source: PathBuf,
@@ -24,7 +24,9 @@ pub struct MountEntry {
 impl MountEntry {
     /// Whether it is a mount of this filesystem.
     pub fn is_ours(&self) -> bool {
-        self.kind.strip_prefix("fuse.") == Some(super::FSTYPE)
+        let kind = &self.kind;
+        let subtype = kind.strip_prefix("fuse.").or_else(|| kind.strip_prefix("fuseblk."));
+        subtype == Some(super::FSTYPE)
     }
 }
 

@@ -20,10 +20,9 @@ const NEEDED: Capabilities = Capabilities::NO_OPEN_SUPPORT.union(Capabilities::N
 /// What makes it fast, or exact, where the kernel has it.
 ///
 /// Left out on purpose: ATOMIC_O_TRUNC (an open that is not sent cannot truncate: the kernel sends
-/// SETATTR instead, as many round trips); POSIX_ACL and DONT_MASK (no ACLs yet: the kernel applies
-/// the umask); AUTO_INVAL_DATA (nobody changes a file behind the kernel's back); the SPLICE flags
+/// SETATTR instead, as many round trips); AUTO_INVAL_DATA (nobody changes a file behind the kernel's back); the SPLICE flags
 /// (requests come by read(2) into one buffer, so there is nothing to splice).
-const WANTED: [Capabilities; 13] = [
+const WANTED: [Capabilities; 16] = [
     Capabilities::INIT_EXT,
     Capabilities::WRITEBACK_CACHE,
     Capabilities::BIG_WRITES,
@@ -36,7 +35,10 @@ const WANTED: [Capabilities; 13] = [
     Capabilities::CACHE_SYMLINKS,
     Capabilities::HANDLE_KILLPRIV_V2,
     Capabilities::SETXATTR_EXT,
-    Capabilities::NO_EXPORT_SUPPORT,
+    Capabilities::POSIX_ACL,
+    Capabilities::DONT_MASK,
+    Capabilities::EXPORT_SUPPORT,
+    Capabilities::ALLOW_IDMAP,
 ];
 
 /// Chooses from what the kernel offers.

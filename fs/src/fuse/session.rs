@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::adapter::Adapter;
+use super::adapter::{Adapter, Served};
 use super::connect::connect;
 use super::control::Control;
 use super::disconnect::{UnmountMode, unmount};
@@ -44,6 +44,8 @@ pub struct FuseOptions {
     pub mount_point: PathBuf,
     /// Let other users in, as far as permissions go.
     pub allow_other: bool,
+    /// The source is a block device, and is to be mounted as one (`fuseblk`).
+    pub block_device: bool,
     /// Threads that serve; at least 1.
     pub threads: usize,
     /// The rest.
@@ -78,7 +80,8 @@ impl FuseSession {
                 mount.iter().for_each(tuning::tune);
                 let (max_write, threads) = (agreement.max_write, options.threads.max(1));
                 let control = Control::new(volume.clone(), threads);
-                let adapter = Adapter::new(volume, control, seeker, device.notifier());
+                let served = Served { volume, mount_point: options.mount_point.clone() };
+                let adapter = Adapter::new(served, control, seeker, device.notifier());
                 Ok(Self { device, adapter, max_write, dialect, threads, mount })
             }
             Err(error) => {

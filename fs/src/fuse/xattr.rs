@@ -4,12 +4,13 @@ use rustix::io::Errno;
 
 use super::protocol::Reply;
 use super::reply::Call;
+use crate::acl::{ACCESS_ATTRIBUTE, DEFAULT_ATTRIBUTE};
 use crate::error::FsErrorKind;
 use crate::types::{InodeNumber, XattrMode};
 use crate::volume::Volume;
 
-/// The namespaces that are kept. Who may use which, the kernel has checked. What is not listed, POSIX
-/// ACLs among it, is refused: an ACL that is kept but not obeyed would protect nothing.
+/// The namespaces that are kept, besides access control lists. Who may use which, the kernel has
+/// checked. What is not listed is refused.
 const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
 /// A label that the kernel asks for only where no security module looks after labels.
 const SELINUX_LABEL: &[u8] = b"security.selinux";
@@ -55,14 +56,38 @@ pub(super) fn set(
     }
 }
 
-/// REMOVEXATTR.
+/// SETXATTR of an access control list.
+pub(super) fn set_acl(
+    volume: &Volume,
+    inode: InodeNumber,
+    name: &[u8],
+    value: &[u8],
+    kills_setgid: bool,
+    reply: Reply,
+) {
+    let result = volume.set_acl(inode, name, value, kills_setgid);
+    Call::new("setxattr", inode).answer_empty(reply, result);
+}
+
+/// REMOVEXATTR. To have no access control list is what who removes one wants.
 pub(super) fn remove(volume: &Volume, inode: InodeNumber, name: &[u8], reply: Reply) {
-    let result = volume.removexattr(inode, name);
+    let result = match volume.removexattr(inode, name) {
+        Err(error) if error.kind() == FsErrorKind::NoAttribute && is_acl(name) => Ok(()),
+        result => result,
+    };
     Call::new("removexattr", inode).answer_empty(reply, result);
 }
 
+/// Whether this attribute is an access control list.
+pub(super) fn is_acl(name: &[u8]) -> bool {
+    name == ACCESS_ATTRIBUTE || name == DEFAULT_ATTRIBUTE
+}
+
 fn is_kept(name: &[u8]) -> bool {
-    NAMESPACES.iter().any(|namespace| name.len() > namespace.len() && name.starts_with(namespace))
+    is_acl(name)
+        || NAMESPACES
+            .iter()
+            .any(|namespace| name.len() > namespace.len() && name.starts_with(namespace))
 }
 
 /// Sends the bytes if the caller has space for them, or their length if it asks for that (space 0).
@@ -106,7 +131,7 @@ mod tests {
     fn only_known_namespaces_are_kept() {
         assert!(is_kept(b"user.a") && is_kept(b"trusted.a") && is_kept(b"security.a"));
         assert!(!is_kept(b"user.") && !is_kept(b"nonsense"));
-        assert!(!is_kept(b"system.posix_acl_access"));
+        assert!(is_kept(b"system.posix_acl_access") && !is_kept(b"system.other"));
     }
 
     #[test]

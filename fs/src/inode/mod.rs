@@ -23,7 +23,7 @@ use braidfs_pagecache::{Mapping, PageCache};
 use parking_lot::{Mutex, RwLock};
 
 pub(crate) use filler::{Backed, Filler};
-pub(crate) use state::{FrozenData, FrozenInode, InodeState, MAP_END};
+pub(crate) use state::{FrozenData, FrozenInode, InodeState, MAP_END, Notable};
 pub(crate) use table::{InodeTable, PinnedInode};
 
 /// A file in memory.
@@ -131,11 +131,9 @@ impl Inode {
     }
 }
 
-/// The present, as inodes record it.
+/// The present, as inodes record it: by the clock that the kernel takes the times from that it sets
+/// itself, as of writes into its cache. By a finer one, what came later would seem to be earlier.
 pub(crate) fn now() -> Timestamp {
-    let elapsed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    elapsed.map_or(Timestamp::default(), |elapsed| Timestamp {
-        seconds: i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX),
-        nanoseconds: elapsed.subsec_nanos(),
-    })
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    Timestamp { seconds: time.tv_sec, nanoseconds: u32::try_from(time.tv_nsec).unwrap_or(0) }
 }

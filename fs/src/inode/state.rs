@@ -12,6 +12,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bitflags::bitflags;
 use braidfs_format::{
     BLOCK_SIZE, DeltaNumber, Extent, FileKind, InodeRecord, MapChange, Timestamp,
 };
@@ -20,6 +21,19 @@ use braidfs_store::{RangeMap, Reservation, Store};
 
 /// The logical block behind the last one a file can have (2^63 bytes); cuts punch up to here.
 pub(crate) const MAP_END: u64 = 1 << 51;
+
+bitflags! {
+    /// Extended attributes that operations must heed.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) struct Notable: u8 {
+        /// A list of who may do what.
+        const ACCESS_ACL = 1 << 0;
+        /// A list that new files in the directory get.
+        const DEFAULT_ACL = 1 << 1;
+        /// Capabilities of a program, lost when it changes.
+        const CAPABILITY = 1 << 2;
+    }
+}
 
 /// The attributes that go with a file's data, as of its last staging.
 #[derive(Clone, Copy)]
@@ -59,6 +73,11 @@ pub(crate) struct InodeState {
     pub symlink_target: Option<Arc<[u8]>>,
     /// The delta whose change table has this inode's orphan record, if it is an orphan.
     pub orphaned_in: Option<DeltaNumber>,
+    /// Which extended attributes operations must heed; `None` if nobody has looked yet. It changes
+    /// under the inode's `entries` lock.
+    pub notable: Option<Notable>,
+    /// The file was made without a name, and may get its first one.
+    pub is_temporary: bool,
     staged: StagedData,
     record_delta: Option<DeltaNumber>,
     data_delta: Option<DeltaNumber>,
@@ -86,6 +105,8 @@ impl InodeState {
             reservation: Reservation::default(),
             symlink_target: None,
             orphaned_in: None,
+            notable: (!stored).then_some(Notable::empty()),
+            is_temporary: false,
             staged,
             record_delta: None,
             data_delta: None,

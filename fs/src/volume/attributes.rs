@@ -13,7 +13,7 @@ const SETGID: u32 = 0o2000;
 /// What a write by another user than the owner may have to clear.
 pub(super) const SUID_SGID: u32 = SETUID | SETGID;
 const GROUP_EXECUTE: u32 = 0o0010;
-const PERMISSIONS: u32 = 0o7777;
+pub(super) const PERMISSIONS: u32 = 0o7777;
 /// An access time older than this is updated even if it is newer than the modification.
 const RELATIVE_ACCESS_SECONDS: i64 = 24 * 60 * 60;
 /// Units of `st_blocks` in a block.
@@ -38,8 +38,19 @@ impl Volume {
             if let Some(size) = wanted.size {
                 self.truncate(inode, size)?;
             }
-            let guard = self.enter_change()?;
             let pinned = self.pin(inode)?;
+            if wanted.size.is_none() && (wanted.uid.is_some() || wanted.gid.is_some()) {
+                self.drop_capabilities(&pinned)?;
+            }
+            if wanted.mode.is_some() {
+                self.notable(&pinned)?;
+            }
+            let guard = self.enter_change()?;
+            // Lists are changed under this lock, so list and mode go together.
+            let _entries = wanted.mode.is_some().then(|| pinned.entries.write());
+            if let Some(mode) = wanted.mode {
+                self.chmod_acl(&guard, &pinned, mode)?;
+            }
             self.change_record(&guard, &pinned, |record| apply(record, wanted));
             if wanted.modified.is_some() && pinned.kind() == FileKind::Regular {
                 // The modification time is staged with the data.
@@ -146,6 +157,9 @@ fn apply(record: &mut InodeRecord, wanted: &SetAttributes) {
     }
     if wanted.clear_suid_sgid {
         clear_suid_sgid(record);
+    }
+    if wanted.clear_setgid && record.kind() != FileKind::Directory {
+        record.mode &= !SETGID;
     }
     record.uid = wanted.uid.unwrap_or(record.uid);
     record.gid = wanted.gid.unwrap_or(record.gid);

@@ -4,20 +4,24 @@ use std::sync::Arc;
 
 use braidfs_format::item::MAX_LINKS;
 use braidfs_format::{Extent, ExtentContent, FileKind, InodeNumber, InodeRecord, MapChange};
+use braidfs_store::Reservation;
 
 use super::Volume;
+use super::access::Inherited;
+use super::attributes::PERMISSIONS;
 use super::names::{NewEntry, check_name, lock_entries, require_alive};
-use crate::delta::ChangeGuard;
+use crate::delta::{ChangeGuard, View};
 use crate::error::{FsError, FsErrorKind, FsResult};
-use crate::inode::{Inode, PinnedInode, now};
+use crate::inode::{Inode, Notable, PinnedInode, now};
 use crate::types::{Attributes, Credentials};
 
 /// Blocks that a new name may need in the end: a leaf's share and an inline target's block.
-const NEW_NAME_BLOCKS: u64 = 2;
+pub(super) const NEW_NAME_BLOCKS: u64 = 2;
+/// Blocks that the access control lists of a new file may need besides.
+const INHERITED_BLOCKS: u64 = 4;
 /// The longest target of a symbolic link, in bytes.
 const MAX_TARGET_BYTES: usize = 4095;
 const SETGID: u32 = 0o2000;
-const PERMISSIONS: u32 = 0o7777;
 
 impl Volume {
     /// Makes a regular file, a pipe, a socket or a device.
@@ -117,25 +121,98 @@ impl Volume {
         credentials: &Credentials,
     ) -> FsResult<Attributes> {
         check_name(name)?;
-        let space = self.reserve(NEW_NAME_BLOCKS)?;
-        let guard = self.enter_change()?;
         let parent = self.pin_directory(parent)?;
+        let space = self.reserve_for_file_in(&parent)?;
+        let guard = self.enter_change()?;
         let _entries = lock_entries(&[&parent]);
         self.require_free_name(&guard.view(), &parent, name)?;
-        let record = new.record(&parent, credentials)?;
+        let beginning = self.plan(&guard.view(), &parent, new, credentials)?;
         let number = self.inodes.allocate_number();
         self.add_entry(&guard, &parent, name, &NewEntry { inode: number, kind: new.kind })?;
         guard.charge(space);
         if new.kind == FileKind::Directory {
             self.change_record(&guard, &parent, |record| record.links += 1);
         }
-        let inode = self.inodes.insert(Inode::new(number, record, false));
-        inode.add_kernel_reference();
-        self.change_record(&guard, &inode, |_| ());
+        let inode = self.begin(&guard, number, beginning);
         if let Some(target) = &new.target {
             self.set_target(&guard, &inode, target);
         }
         Ok(self.attributes(&inode))
+    }
+
+    /// Makes a regular file without a name, which is gone with the last reference to it unless it is
+    /// linked: O_TMPFILE. `directory` says what it inherits.
+    ///
+    /// # Errors
+    /// As [`Volume::mknod`].
+    pub fn create_unnamed(
+        &self,
+        directory: InodeNumber,
+        mode: u32,
+        credentials: &Credentials,
+    ) -> FsResult<Attributes> {
+        let create = || {
+            let directory = self.pin_directory(directory)?;
+            let space = self.reserve_for_file_in(&directory)?;
+            let guard = self.enter_change()?;
+            let _entries = lock_entries(&[&directory]);
+            let permissions = mode & PERMISSIONS;
+            let new = NewFile { kind: FileKind::Regular, permissions, device: 0, target: None };
+            let mut beginning = self.plan(&guard.view(), &directory, &new, credentials)?;
+            beginning.record.links = 0;
+            guard.charge(space);
+            let inode = self.begin(&guard, self.inodes.allocate_number(), beginning);
+            inode.state().is_temporary = true;
+            self.make_orphan(&guard, &inode);
+            Ok(self.attributes(&inode))
+        };
+        create().map_err(|error: FsError| error.during("tmpfile"))
+    }
+
+    /// Promises what a new file in `parent` needs.
+    fn reserve_for_file_in(&self, parent: &Inode) -> FsResult<Reservation> {
+        let hands_on = self.notable(parent)?.contains(Notable::DEFAULT_ACL);
+        self.reserve(NEW_NAME_BLOCKS + if hands_on { INHERITED_BLOCKS } else { 0 })
+    }
+
+    /// What a new file in `parent`, whose entries the caller has locked, begins with.
+    fn plan(
+        &self,
+        view: &View,
+        parent: &Inode,
+        new: &NewFile,
+        credentials: &Credentials,
+    ) -> FsResult<Beginning> {
+        let inherited = self.inherit(view, parent, (new.kind, new.permissions), credentials)?;
+        let record = new.record(parent, credentials, inherited.permissions)?;
+        Ok(Beginning { record, inherited })
+    }
+
+    /// The whiteout that a rename leaves in `directory`.
+    pub(super) fn plan_whiteout(
+        &self,
+        guard: &ChangeGuard<'_>,
+        directory: &Inode,
+        owner: &Credentials,
+    ) -> FsResult<Beginning> {
+        let new = NewFile { kind: FileKind::CharDevice, permissions: 0, device: 0, target: None };
+        self.plan(&guard.view(), directory, &new, owner)
+    }
+
+    /// Puts a new inode into the open delta, with one reference.
+    pub(super) fn begin(
+        &self,
+        guard: &ChangeGuard<'_>,
+        number: InodeNumber,
+        beginning: Beginning,
+    ) -> PinnedInode<'_> {
+        let Beginning { record, inherited } = beginning;
+        let inode = self.inodes.insert(Inode::new(number, record, false));
+        inode.add_kernel_reference();
+        inode.state().notable = Some(inherited.notable);
+        self.change_record(guard, &inode, |_| ());
+        self.put_attributes(guard, number, inherited.attributes);
+        inode
     }
 
     /// The target is the content of the link, inline; it goes with the delta that makes the link.
@@ -168,7 +245,9 @@ impl Volume {
         // The file is locked too, lest its last name goes meanwhile.
         let _entries = lock_entries(&[&parent, &inode]);
         self.require_free_name(&guard.view(), &parent, new_name)?;
-        match inode.state().record.links {
+        let links = inode.state().record.links;
+        match links {
+            0 if inode.state().is_temporary => {}
             0 => return Err(FsError::new(FsErrorKind::NotFound, "the file is deleted")),
             MAX_LINKS.. => {
                 let detail = "the file has 65000 names already";
@@ -179,6 +258,9 @@ impl Volume {
         let entry = NewEntry { inode: inode.number(), kind: inode.kind() };
         self.add_entry(&guard, &parent, new_name, &entry)?;
         guard.charge(space);
+        if links == 0 {
+            self.adopt(&guard, &inode);
+        }
         self.change_record(&guard, &inode, |record| {
             record.links += 1;
             record.changed = now();
@@ -186,6 +268,12 @@ impl Volume {
         inode.add_kernel_reference();
         Ok(self.attributes(&inode))
     }
+}
+
+/// What a new file begins with.
+pub(super) struct Beginning {
+    record: InodeRecord,
+    inherited: Inherited,
 }
 
 /// What a new file is to be.
@@ -199,7 +287,12 @@ struct NewFile {
 impl NewFile {
     /// The first record of the file in `parent`. A setgid directory hands on its group, and to
     /// directories its setgid bit.
-    fn record(&self, parent: &Inode, credentials: &Credentials) -> FsResult<InodeRecord> {
+    fn record(
+        &self,
+        parent: &Inode,
+        credentials: &Credentials,
+        permissions: u32,
+    ) -> FsResult<InodeRecord> {
         require_alive(parent)?;
         let parent_record = parent.state().record.clone();
         let is_directory = self.kind == FileKind::Directory;
@@ -211,7 +304,7 @@ impl NewFile {
         let inherited = if hands_on_group && is_directory { SETGID } else { 0 };
         let time = now();
         Ok(InodeRecord {
-            mode: self.kind.mode_bits() | self.permissions | inherited,
+            mode: self.kind.mode_bits() | permissions | inherited,
             uid: credentials.uid,
             gid: if hands_on_group { parent_record.gid } else { credentials.gid },
             links: if is_directory { 2 } else { 1 },

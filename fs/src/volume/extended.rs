@@ -4,11 +4,12 @@
 //! to check.
 
 use braidfs_format::item::{MAX_NAME_BYTES, MAX_XATTR_VALUE_BYTES};
-use braidfs_format::{InodeNumber, Item, Key, XattrBucket, XattrEntry};
+use braidfs_format::{InodeNumber, InodeRecord, Item, Key, XattrBucket, XattrEntry};
 
 use braidfs_store::Reservation;
 
 use super::Volume;
+use super::access::{leave_record, notable_attribute};
 use crate::delta::View;
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::now;
@@ -48,19 +49,7 @@ impl Volume {
     ) -> FsResult<()> {
         let set = || {
             check_xattr(name, value)?;
-            let space = self.reserve(XATTR_BLOCKS)?;
-            self.change_xattr(inode, name, space, |bucket| {
-                let position = bucket.entries.iter().position(|entry| *entry.name == *name);
-                match (position, mode) {
-                    (Some(_), XattrMode::Create) => {
-                        return Err(FsError::new(FsErrorKind::Exists, "the attribute is there"));
-                    }
-                    (None, XattrMode::Replace) => return Err(no_attribute()),
-                    _ => bucket.entries.retain(|entry| *entry.name != *name),
-                }
-                bucket.entries.push(XattrEntry { name: name.into(), value: value.into() });
-                Ok(())
-            })
+            self.replace_xattr(inode, name, Some(value), mode, leave_record)
         };
         set().map_err(|error: FsError| error.during("setxattr").on(inode))
     }
@@ -70,12 +59,8 @@ impl Volume {
     /// # Errors
     /// `NoAttribute`.
     pub fn removexattr(&self, inode: InodeNumber, name: &[u8]) -> FsResult<()> {
-        let removed = self.change_xattr(inode, name, Reservation::default(), |bucket| {
-            let before = bucket.entries.len();
-            bucket.entries.retain(|entry| *entry.name != *name);
-            if bucket.entries.len() == before { Err(no_attribute()) } else { Ok(()) }
-        });
-        removed.map_err(|error| error.during("removexattr").on(inode))
+        self.replace_xattr(inode, name, None, XattrMode::Replace, leave_record)
+            .map_err(|error| error.during("removexattr").on(inode))
     }
 
     /// The names of all extended attributes.
@@ -95,7 +80,7 @@ impl Volume {
         listed().map_err(|error: FsError| error.during("listxattr").on(inode))
     }
 
-    fn all_xattrs(
+    pub(super) fn all_xattrs(
         &self,
         view: &View,
         inode: InodeNumber,
@@ -126,13 +111,19 @@ impl Volume {
         Ok(buckets)
     }
 
-    fn change_xattr(
+    /// Sets an attribute, or removes it (`None`), and changes the record in the same delta.
+    pub(super) fn replace_xattr(
         &self,
         inode: InodeNumber,
         name: &[u8],
-        space: Reservation,
-        change: impl FnOnce(&mut XattrBucket) -> FsResult<()>,
+        value: Option<&[u8]>,
+        mode: XattrMode,
+        change: impl FnOnce(&mut InodeRecord),
     ) -> FsResult<()> {
+        let space = match value {
+            Some(_) => self.reserve(XATTR_BLOCKS)?,
+            None => Reservation::default(),
+        };
         let guard = self.enter_change()?;
         let pinned = self.pin(inode)?;
         let _entries = pinned.entries.write();
@@ -140,7 +131,7 @@ impl Volume {
             return Err(FsError::new(FsErrorKind::NotFound, "the file is deleted"));
         }
         let (key, mut bucket) = self.xattr_bucket(&guard.view(), inode, name)?;
-        change(&mut bucket)?;
+        replace_in(&mut bucket, name, value, mode)?;
         let item = (!bucket.entries.is_empty()).then_some(Item::Xattr(bucket));
         if item
             .as_ref()
@@ -150,22 +141,54 @@ impl Volume {
         }
         guard.charge(space);
         guard.changes().set(key, item);
-        self.change_record(&guard, &pinned, |record| record.changed = now());
+        if let Some(notable) = &mut pinned.state().notable {
+            notable.set(notable_attribute(name), value.is_some());
+        }
+        self.change_record(&guard, &pinned, |record| {
+            change(record);
+            record.changed = now();
+        });
         Ok(())
     }
 
-    fn xattr_bucket(
+    pub(super) fn xattr_key(&self, inode: InodeNumber, name: &[u8]) -> Key {
+        Key::xattr(inode, self.hasher.hash(name))
+    }
+
+    pub(super) fn xattr_bucket(
         &self,
         view: &View,
         inode: InodeNumber,
         name: &[u8],
     ) -> FsResult<(Key, XattrBucket)> {
-        let key = Key::xattr(inode, self.hasher.hash(name));
+        let key = self.xattr_key(inode, name);
         match view.item(&self.store, &key)? {
             Some(Item::Xattr(bucket)) => Ok((key, bucket)),
             _ => Ok((key, XattrBucket::default())),
         }
     }
+}
+
+/// Sets or removes the attribute among those of its hash.
+fn replace_in(
+    bucket: &mut XattrBucket,
+    name: &[u8],
+    value: Option<&[u8]>,
+    mode: XattrMode,
+) -> FsResult<()> {
+    let before = bucket.entries.len();
+    bucket.entries.retain(|entry| *entry.name != *name);
+    match (bucket.entries.len() < before, mode) {
+        (true, XattrMode::Create) => {
+            return Err(FsError::new(FsErrorKind::Exists, "the attribute is there"));
+        }
+        (false, XattrMode::Replace) => return Err(no_attribute()),
+        _ => {}
+    }
+    if let Some(value) = value {
+        bucket.entries.push(XattrEntry { name: name.into(), value: value.into() });
+    }
+    Ok(())
 }
 
 fn no_attribute() -> FsError {

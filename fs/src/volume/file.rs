@@ -94,6 +94,7 @@ impl Volume {
         drop_suid: bool,
     ) -> FsResult<()> {
         self.check_writable()?;
+        self.drop_capabilities(inode)?;
         self.make_room();
         let pages = end.div_ceil(BLOCK_BYTES) - offset / BLOCK_BYTES;
         let reservation = self.reserve_for_write(inode, offset..end, pages)?;
@@ -141,6 +142,8 @@ impl Volume {
     pub(super) fn truncate(&self, inode: InodeNumber, size: u64) -> FsResult<()> {
         checked_end(size, 0)?;
         let pinned = self.pin_regular(inode)?;
+        self.check_writable()?;
+        self.drop_capabilities(&pinned)?;
         self.with_memory(|| self.set_size(&pinned, size))
     }
 

@@ -11,6 +11,7 @@
 //! Invariant: an operation either happens wholly in one delta or not at all; a check that can fail
 //! comes before the first change.
 
+mod access;
 mod attributes;
 mod background;
 mod control;
@@ -23,9 +24,11 @@ mod readdir;
 mod references;
 mod remove;
 mod rename;
+mod shutdown;
 mod statistics;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
@@ -74,6 +77,7 @@ pub struct Volume {
     baseline: Mutex<Baseline>,
     mounted_at: Instant,
     hasher: NameHasher,
+    shut_down: AtomicBool,
     options: MountOptions,
     replay: ReplayReport,
 }
@@ -145,6 +149,7 @@ impl Volume {
             recorders,
             baseline: Mutex::default(),
             mounted_at: Instant::now(),
+            shut_down: AtomicBool::new(false),
             options,
             replay,
         });
@@ -165,7 +170,7 @@ impl Volume {
         if let Some(background) = background {
             background.stop();
         }
-        if self.options.read_only {
+        if self.options.read_only || self.is_shut_down() {
             return Ok(());
         }
         // Most is written while operations may still come; from the seal on none changes anything.
@@ -227,6 +232,7 @@ impl Volume {
         if self.options.read_only {
             return Err(FsError::new(FsErrorKind::ReadOnly, "the volume is mounted read-only"));
         }
+        self.check_not_shut_down()?;
         match self.failure() {
             None => Ok(()),
             Some(failure) => Err(FsError::new(

@@ -36,6 +36,8 @@ impl Volume {
             }
             let range = offset..checked_end(offset, length)?;
             let pinned = self.pin_regular(inode)?;
+            self.check_writable()?;
+            self.drop_capabilities(&pinned)?;
             match mode {
                 FallocateMode::PunchHole => self.with_memory(|| self.punch(&pinned, range.clone())),
                 FallocateMode::Allocate { keep_size } => self.allocate(&pinned, range, keep_size),
@@ -289,7 +291,7 @@ impl Volume {
             if count == 0 {
                 break;
             }
-            let written = self.write(to, to_offset + copied, &buffer[..count], true);
+            let written = self.write(to, to_offset + copied, &buffer[..count], false);
             match written {
                 Ok(written) => copied += written as u64,
                 Err(error) if copied == 0 => return Err(error),

@@ -4,7 +4,7 @@ use braidfs_format::InodeNumber;
 
 use super::Volume;
 use super::names::check_name;
-use crate::error::FsResult;
+use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::types::Attributes;
 
 impl Volume {
@@ -23,6 +23,28 @@ impl Volume {
             Ok(self.attributes(&inode))
         };
         found().map_err(|error: crate::FsError| error.during("lookup"))
+    }
+
+    /// Finds an inode by its number, or the directory that holds it if it is a directory (`parent`),
+    /// and counts one reference: for handles of files that outlive the kernel's memory of them.
+    ///
+    /// # Errors
+    /// `NotFound`, `NotADirectory`.
+    pub fn lookup_number(&self, inode: InodeNumber, parent: bool) -> FsResult<Attributes> {
+        let found = || {
+            let number = match parent {
+                true => self.pin_directory(inode)?.state().record.parent,
+                false => inode,
+            };
+            let inode = self.pin(number)?;
+            if inode.state().record.links == 0 && !inode.is_referenced() {
+                let detail = "there is no such inode";
+                return Err(FsError::new(FsErrorKind::NotFound, detail).on(number));
+            }
+            inode.add_kernel_reference();
+            Ok(self.attributes(&inode))
+        };
+        found().map_err(|error: FsError| error.during("lookup"))
     }
 
     /// Gives back `count` references. A file without names and references is deleted.

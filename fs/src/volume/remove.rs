@@ -9,7 +9,7 @@ use super::Volume;
 use super::names::{check_name, lock_entries};
 use crate::delta::ChangeGuard;
 use crate::error::{FsError, FsErrorKind, FsResult};
-use crate::inode::{Inode, PinnedInode, now};
+use crate::inode::{Inode, InodeState, PinnedInode, now};
 
 /// Orphans that one look at the store brings.
 const ORPHAN_BATCH: usize = 256;
@@ -83,9 +83,16 @@ impl Volume {
         }
     }
 
-    fn make_orphan(&self, guard: &ChangeGuard<'_>, inode: &PinnedInode<'_>) {
+    pub(super) fn make_orphan(&self, guard: &ChangeGuard<'_>, inode: &PinnedInode<'_>) {
         guard.changes().set(Key::orphan(inode.number()), Some(Item::Orphan));
         inode.state().orphaned_in = Some(guard.delta());
+    }
+
+    /// A file that was made without a name gets one.
+    pub(super) fn adopt(&self, guard: &ChangeGuard<'_>, inode: &PinnedInode<'_>) {
+        let mut state = inode.state();
+        state.is_temporary = false;
+        drop_orphan_record(guard, &mut state, inode.number());
     }
 
     /// Deletes an inode without names if nothing refers to it any more.
@@ -111,12 +118,7 @@ impl Volume {
         let mut state = inode.state();
         state.freeze_if_due(guard.delta(), guard.closed_full(), inode.existing_mapping());
         let number = inode.number();
-        match state.orphaned_in {
-            // The record never left this delta: it is as if it had never been.
-            Some(delta) if delta == guard.delta() => guard.changes().forget(&Key::orphan(number)),
-            Some(_) => guard.changes().set(Key::orphan(number), None),
-            None => {}
-        }
+        drop_orphan_record(guard, &mut state, number);
         if state.is_stored() {
             guard.changes().remove_inode(inode.share());
         } else {
@@ -170,6 +172,15 @@ impl Volume {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+fn drop_orphan_record(guard: &ChangeGuard<'_>, state: &mut InodeState, number: InodeNumber) {
+    match state.orphaned_in.take() {
+        // The record never left this delta: it is as if it had never been.
+        Some(delta) if delta == guard.delta() => guard.changes().forget(&Key::orphan(number)),
+        Some(_) => guard.changes().set(Key::orphan(number), None),
+        None => {}
     }
 }
 

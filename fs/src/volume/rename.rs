@@ -2,7 +2,10 @@
 
 use braidfs_format::{FileKind, InodeNumber, item::MAX_LINKS, item::MAX_TREE_INLINE_BYTES};
 
+use braidfs_store::Reservation;
+
 use super::Volume;
+use super::create::{Beginning, NEW_NAME_BLOCKS};
 use super::names::{NewEntry, check_name, lock_entries, require_alive};
 use super::remove::require_empty;
 use crate::ROOT_INODE;
@@ -35,13 +38,19 @@ impl Volume {
         let renamed = || {
             check_name(name)?;
             check_name(new_name)?;
+            let space = match mode {
+                RenameMode::Whiteout { .. } => self.reserve(NEW_NAME_BLOCKS)?,
+                _ => Reservation::default(),
+            };
             let _one_at_a_time = (parent != new_parent).then(|| self.rename.lock());
             let guard = self.enter_change()?;
             let directory = self.pin_directory(parent)?;
             let new_directory = self.pin_directory(new_parent)?;
             let from = Place { directory: &directory, name };
             let to = Place { directory: &new_directory, name: new_name };
-            self.rename_places(&guard, &from, &to, mode)
+            self.rename_places(&guard, &from, &to, mode)?;
+            guard.charge(space);
+            Ok(())
         };
         renamed().map_err(|error: FsError| error.during("rename").on(parent))
     }
@@ -68,14 +77,19 @@ impl Volume {
                 (None, RenameMode::Exchange) => {
                     Err(FsError::new(FsErrorKind::NotFound, "there is nothing to exchange with"))
                 }
-                (Some(_), RenameMode::NoReplace) => {
-                    Err(FsError::new(FsErrorKind::Exists, "the new name is taken"))
-                }
+                (
+                    Some(_),
+                    RenameMode::NoReplace | RenameMode::Whiteout { no_replace: true, .. },
+                ) => Err(FsError::new(FsErrorKind::Exists, "the new name is taken")),
                 (Some(target), _) if target.number() == source.number() => Ok(()),
                 (Some(target), RenameMode::Exchange) => {
                     self.exchange(guard, from, &source, to, target)
                 }
-                (target, _) => self.move_entry(guard, from, &source, to, target),
+                (target, RenameMode::Whiteout { owner, .. }) => {
+                    let whiteout = Some(self.plan_whiteout(guard, from.directory, &owner)?);
+                    self.move_entry(guard, from, &source, (to, target), whiteout)
+                }
+                (target, _) => self.move_entry(guard, from, &source, (to, target), None),
             };
         }
     }
@@ -98,8 +112,8 @@ impl Volume {
         guard: &ChangeGuard<'_>,
         from: &Place<'_>,
         source: &PinnedInode<'_>,
-        to: &Place<'_>,
-        target: Option<&PinnedInode<'_>>,
+        (to, target): (&Place<'_>, Option<&PinnedInode<'_>>),
+        whiteout: Option<Beginning>,
     ) -> FsResult<()> {
         require_alive(to.directory)?;
         let moves = from.directory.number() != to.directory.number();
@@ -112,8 +126,14 @@ impl Volume {
         if moves && source.is_directory() && target.is_none() {
             require_room_for_directory(to.directory)?;
         }
-        self.change_entries(guard, (from, None), (to, source))?;
-        self.count_entries(guard, from.directory, -1);
+        let left = whiteout
+            .as_ref()
+            .map(|_| NewEntry { inode: self.inodes.allocate_number(), kind: FileKind::CharDevice });
+        self.change_entries(guard, (from, left.as_ref()), (to, source))?;
+        self.count_entries(guard, from.directory, left.as_ref().map_or(-1, |_| 0));
+        if let (Some(NewEntry { inode, .. }), Some(beginning)) = (left, whiteout) {
+            self.begin(guard, inode, beginning).drop_kernel_references(1);
+        }
         self.count_entries(guard, to.directory, i64::from(target.is_none()));
         if let Some(target) = target {
             self.drop_link(guard, Some(to.directory), target);
@@ -131,13 +151,13 @@ impl Volume {
     fn change_entries(
         &self,
         guard: &ChangeGuard<'_>,
-        (from, replacement): (&Place<'_>, Option<&PinnedInode<'_>>),
+        (from, replacement): (&Place<'_>, Option<&NewEntry>),
         (to, moved): (&Place<'_>, &PinnedInode<'_>),
     ) -> FsResult<()> {
         let view = guard.view();
         let mut first = self.edit_entries(&view, from.directory, from.name)?;
         match replacement {
-            Some(inode) => first.point(from.name, &entry_of(inode))?,
+            Some(entry) => first.point(from.name, entry)?,
             None => first.remove(from.name),
         }
         let mut second = self.edit_entries(&view, to.directory, to.name)?;
@@ -164,7 +184,7 @@ impl Volume {
             self.check_no_loop(source, to.directory)?;
             self.check_no_loop(target, from.directory)?;
         }
-        self.change_entries(guard, (from, Some(target)), (to, source))?;
+        self.change_entries(guard, (from, Some(&entry_of(target))), (to, source))?;
         self.count_entries(guard, from.directory, 0);
         self.count_entries(guard, to.directory, 0);
         let leaves = |inode: &PinnedInode<'_>| i64::from(inode.is_directory());

@@ -12,7 +12,7 @@ use crate::model::{Model, ModelResult};
 use crate::steps::Step;
 
 /// The owner of everything that steps make.
-const OWNER: Credentials = Credentials { uid: 0, gid: 0 };
+const OWNER: Credentials = Credentials { uid: 0, gid: 0, umask: 0 };
 const REGULAR: u32 = 0o100_000;
 
 pub(super) fn apply_to_model(model: &mut Model, step: &Step) -> ModelResult<()> {

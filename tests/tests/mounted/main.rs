@@ -1,6 +1,7 @@
 //! System calls on a real mount, by family. Each test has a volume of its own, which must be clean
 //! afterwards.
 
+mod access;
 mod attributes;
 mod commands;
 mod data;
@@ -12,6 +13,7 @@ mod locks;
 mod names;
 mod ranges;
 mod times;
+mod unnamed;
 mod xattrs;
 
 use std::io;

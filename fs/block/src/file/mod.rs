@@ -29,6 +29,7 @@ mod transfer;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FallocateFlags, fallocate, fdatasync};
@@ -43,6 +44,8 @@ pub use options::{DirectMode, FileOptions};
 #[derive(Debug)]
 pub struct FileDevice {
     file: OwnedFd,
+    /// The same block device, open in the way that claims it, where `file` is not.
+    claim: OnceLock<OwnedFd>,
     path: PathBuf,
     geometry: BlockGeometry,
     is_block_device: bool,
@@ -57,6 +60,19 @@ impl FileDevice {
     /// written, together with other readers otherwise.
     pub fn open(path: impl AsRef<Path>, options: &FileOptions) -> Result<Self, BlockError> {
         open::open(path.as_ref(), options)
+    }
+
+    /// Claims a block device that was opened unclaimed: nobody can mount or claim it from now on.
+    /// Anything else is claimed by its lock.
+    ///
+    /// # Errors
+    /// `InUse` if somebody else has it.
+    pub fn claim(&self) -> Result<(), BlockError> {
+        if self.is_block_device && self.claim.get().is_none() {
+            let claim = open::claim(&self.file).map_err(|error| error.on(&self.path))?;
+            let _ = self.claim.set(claim);
+        }
+        Ok(())
     }
 
     /// The path that it was opened by.

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use rustix::fs::{
@@ -54,7 +55,7 @@ fn open_existing(path: &Path, options: &FileOptions) -> Result<FileDevice, Block
     let kind = check_kind(FileType::from_raw_mode(status.stx_mode.into()))?;
     let mut flags = OFlags::CLOEXEC;
     flags |= if options.read_only { OFlags::RDONLY } else { OFlags::RDWR };
-    if kind == FileType::BlockDevice && !options.read_only {
+    if kind == FileType::BlockDevice && !options.read_only && !options.unclaimed {
         // Without O_CREAT this claims the device: refused while the kernel has it mounted.
         flags |= OFlags::EXCL;
     }
@@ -101,6 +102,7 @@ fn finish(
     };
     Ok(FileDevice {
         file,
+        claim: OnceLock::new(),
         path: path.to_owned(),
         is_block_device,
         discards: AtomicBool::new(geometry.discards),
@@ -148,6 +150,13 @@ fn choose_transfers(
 fn reopen_for_reading(file: &OwnedFd) -> Result<OwnedFd, Errno> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     retry_on_intr(|| open_file(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()))
+}
+
+/// Opens the same block device again, claiming it.
+pub(super) fn claim(file: &OwnedFd) -> Result<OwnedFd, BlockError> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::EXCL | OFlags::CLOEXEC;
+    retry_on_intr(|| open_file(&path, flags, Mode::empty())).map_err(failed(BlockOperation::Open))
 }
 
 /// The numbers of the disk itself, or of the one that holds the image.

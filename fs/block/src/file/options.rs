@@ -21,6 +21,9 @@ pub struct FileOptions {
     pub create: Option<u64>,
     /// Whether to pass the kernel's page cache by.
     pub direct: DirectMode,
+    /// Do not claim a block device yet ([`FileDevice::claim`](super::FileDevice::claim) does): the
+    /// kernel is to do that, for a mount of it. It is locked all the same.
+    pub unclaimed: bool,
 }
 
 impl FileOptions {
@@ -37,6 +40,12 @@ impl FileOptions {
     /// Read-write, a new image file of `size_bytes`.
     pub fn create(size_bytes: u64) -> Self {
         Self { create: Some(size_bytes), ..Self::default() }
+    }
+
+    /// The same, without claiming a block device.
+    #[must_use]
+    pub fn unclaimed(self) -> Self {
+        Self { unclaimed: true, ..self }
     }
 
     /// The same, with this choice about direct transfers.

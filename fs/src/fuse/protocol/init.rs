@@ -32,6 +32,7 @@ bitflags! {
     pub struct Capabilities: u64 {
         const ASYNC_READ = 1 << 0;
         const ATOMIC_O_TRUNC = 1 << 3;
+        const EXPORT_SUPPORT = 1 << 4;
         const BIG_WRITES = 1 << 5;
         const DONT_MASK = 1 << 6;
         const AUTO_INVAL_DATA = 1 << 12;

@@ -39,7 +39,7 @@ pub(super) use change::{AttributeChange, TimeToSet};
 pub(super) use device::{Device, Notifier};
 pub(super) use entries::Entries;
 pub(super) use init::{Agreement, Capabilities, Offer, handshake};
-pub(super) use operation::{Dialect, Operation, WriteKind};
+pub(super) use operation::{Dialect, Operation};
 pub(super) use reply::Reply;
 pub(super) use request::{Header, Request};
 pub(super) use serve::serve;

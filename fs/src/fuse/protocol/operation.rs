@@ -24,7 +24,6 @@ pub struct WriteKind {
 
 /// An operation; the fields are called as in the system calls. Handles of open files are left out: this filesystem gives out none.
 #[derive(Debug)]
-#[expect(dead_code, reason = "not all that is decoded is answered yet")]
 pub enum Operation<'a> {
     /// Find a name.
     Lookup {
@@ -119,11 +118,10 @@ pub enum Operation<'a> {
         size: u32,
         with_attributes: bool,
     },
+    /// With the address of its argument.
     Ioctl {
         command: u32,
         address: u64,
-        input: &'a [u8],
-        output_size: u32,
     },
     Fallocate {
         offset: u64,
@@ -272,9 +270,7 @@ impl<'a> Operation<'a> {
 
     fn read_ioctl(fields: &mut Fields<'a>) -> Result<Self, Malformed> {
         fields.skip(8 + 4)?;
-        let (command, address) = (fields.u32()?, fields.u64()?);
-        let (input_size, output_size) = (fields.u32()?, fields.u32()?);
-        Ok(Self::Ioctl { command, address, input: fields.bytes(input_size as usize)?, output_size })
+        Ok(Self::Ioctl { command: fields.u32()?, address: fields.u64()? })
     }
 }
 

@@ -87,7 +87,6 @@ impl Reply {
     }
 
     /// Answers an ioctl: what it returns, and what it writes to its argument.
-    #[expect(dead_code, reason = "ioctls are not answered yet")]
     pub fn ioctl(mut self, result: u32, output: &[u8]) {
         self.send(0, layout::ioctl(result).as_slice(), output);
     }
