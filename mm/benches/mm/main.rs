@@ -7,6 +7,7 @@
 
 mod fork_anchor;
 mod mapped;
+mod pin;
 mod regions;
 mod table;
 mod zero;

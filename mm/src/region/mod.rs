@@ -163,10 +163,22 @@ impl<V: RegionValue> Regions<V> {
         if range.is_empty() {
             return Err(RegionError::Empty { asked: range });
         }
-        if let Some((existing, _)) = self.iter(range.clone()).next() {
-            return Err(RegionError::Overlap { asked: range, existing });
+        let gap = match self.find(range.start) {
+            Found::Gap(gap) if gap.end >= range.end => gap,
+            Found::Gap(gap) => {
+                let existing = self.find(gap.end).range();
+                return Err(RegionError::Overlap { asked: range, existing });
+            }
+            Found::Region { range: existing, .. } => {
+                return Err(RegionError::Overlap { asked: range, existing });
+            }
+        };
+        let region = Region { start: range.start, end: range.end, value };
+        if gap.start < range.start && range.end < gap.end {
+            self.add(region);
+        } else {
+            self.put(region);
         }
-        self.put(Region { start: range.start, end: range.end, value });
         self.generations.note_added();
         Ok(())
     }
@@ -239,6 +251,11 @@ impl<V: RegionValue> Regions<V> {
             before.value = value;
             return;
         }
+        self.add(region);
+    }
+
+    /// Adds a region where there is none, as one of its own.
+    fn add(&mut self, region: Region<V>) {
         self.count += 1;
         match &mut self.root {
             Some(root) => {
@@ -270,10 +287,7 @@ impl<V: RegionValue> Regions<V> {
         if let Some(region) = self.region_mut(start) {
             region.end = at;
             region.value = left;
-            self.count += 1;
-            if let Some(root) = &mut self.root {
-                edit::insert(root, Region { start: at, end, value: right });
-            }
+            self.add(Region { start: at, end, value: right });
         }
     }
 

@@ -106,11 +106,13 @@ impl<V> Leaf<V> {
     /// Adds a region to a leaf. If it is full it is cut in two: returned is the right one.
     pub(super) fn insert(&mut self, region: Region<V>) -> Option<Self> {
         let at = self.rank(region.start);
-        self.regions.insert(at, region);
-        if self.regions.len() <= LEAF_REGIONS {
-            self.note_starts(at);
+        if self.regions.len() < LEAF_REGIONS {
+            self.starts.copy_within(at..LEAF_ROOM - 1, at + 1);
+            self.starts[at] = region.start;
+            self.regions.insert(at, region);
             return None;
         }
+        self.regions.insert(at, region);
         // Who adds behind all others will go on doing so: then the left leaf stays full.
         let middle = if at == LEAF_REGIONS { LEAF_REGIONS } else { LEAF_ROOM / 2 };
         let mut right = Self { regions: self.regions.split_off(middle), ..Self::default() };
@@ -123,9 +125,9 @@ impl<V> Leaf<V> {
     pub(super) fn remove(&mut self, start: u64) -> Option<Region<V>> {
         let at = self.rank(start).checked_sub(1)?;
         self.regions.get(at).filter(|region| region.start == start)?;
-        let region = self.regions.remove(at);
-        self.note_starts(at);
-        Some(region)
+        self.starts.copy_within(at + 1.., at);
+        self.starts[LEAF_ROOM - 1] = u64::MAX;
+        Some(self.regions.remove(at))
     }
 
     /// Brings the starts up to date from a place on.
