@@ -227,6 +227,21 @@ impl PageCache {
         evicted
     }
 
+    /// Frames that nobody has.
+    pub(crate) fn free_frames(&self) -> u64 {
+        self.pool.free_frames() as u64
+    }
+
+    /// Evicts until so many frames are free, if possible. Says whether they are.
+    pub(crate) fn find_frames(&self, wanted: u64) -> bool {
+        while self.free_frames() < wanted {
+            if self.evict(EVICTION_BATCH, true) == 0 {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Waits until writeback made progress since the ticket.
     pub(crate) fn wait_for_writeback(&self, ticket: Ticket) -> Result<(), CacheError> {
         let started = Instant::now();

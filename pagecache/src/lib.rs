@@ -79,6 +79,6 @@ pub use cache::PageCache;
 pub use config::{CacheConfig, WritebackPolicy};
 pub use counters::CacheCounters;
 pub use error::CacheError;
-pub use mapping::{Frozen, FrozenPage, FrozenRun, Mapping};
+pub use mapping::{Admission, Frozen, FrozenPage, FrozenRun, Mapping, Patience, Stall};
 pub use page::{PAGE_SIZE, PageBytes};
 pub use zero_scan::ZeroPageCounts;

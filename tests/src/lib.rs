@@ -2,13 +2,14 @@
 //!
 //! [`model`] says what a volume must look like; [`steps`] makes random operations; [`world`] applies them to
 //! both and compares; [`check`] runs the checker; [`crash`] cuts recorded runs as power losses do;
-//! [`fault`] lets the disk fail; [`mounted`] mounts for real; [`shrink`] makes a failing list of steps short.
+//! [`fault`] lets the disk fail; [`holding`] lets it take its time; [`mounted`] mounts for real; [`shrink`] makes a failing list of steps short.
 
 #![deny(unsafe_code)]
 
 pub mod check;
 pub mod crash;
 pub mod fault;
+pub mod holding;
 pub mod mapped;
 pub mod model;
 pub mod mounted;

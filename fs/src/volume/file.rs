@@ -3,9 +3,11 @@
 use std::time::Instant;
 
 use braidfs_format::{BLOCK_SIZE, InodeNumber, MapChange};
+use braidfs_pagecache::Admission;
 use braidfs_store::Reservation;
 
 use super::Volume;
+use super::admission::DataChange;
 use super::attributes::{SUID_SGID, clear_suid_sgid};
 use crate::delta::{ChangeGuard, Done, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
@@ -98,11 +100,10 @@ impl Volume {
         self.make_room();
         let pages = end.div_ceil(BLOCK_BYTES) - offset / BLOCK_BYTES;
         let reservation = self.reserve_for_write(inode, offset..end, pages)?;
-        let guard = self.enter_change()?;
-        let _io = inode.io.write();
-        self.prepare_data(&guard, inode);
+        let DataChange { guard, _io, admission } =
+            self.enter_data_change(inode, |_| Vec::from([(offset, end)]))?;
         let mapping = inode.mapping(&self.cache);
-        let written = mapping.write(offset, data, &self.filler(inode));
+        let written = admission.write(offset, data, &self.filler(inode));
         if written.is_err() {
             self.drop_past_end(inode, end);
         }
@@ -151,17 +152,16 @@ impl Volume {
         self.make_room();
         let mut space = Reservation::default();
         loop {
-            let guard = self.enter_change()?;
-            let io = inode.io.write();
-            let needed = blocks_to_cut(&inode.state(), size);
+            let cut = |state: &InodeState| Vec::from_iter(last_page(state, size));
+            let DataChange { guard, _io, admission } = self.enter_data_change(inode, cut)?;
+            let needed = u64::from(last_page(&inode.state(), size).is_some());
             if space.blocks() < needed {
-                drop((io, guard));
+                drop((_io, guard));
                 space = self.reserve(needed)?;
                 continue;
             }
-            self.prepare_data(&guard, inode);
             if inode.state().is_cut_by(size) {
-                self.cut_pages(&guard, inode, size, space)?;
+                self.cut_pages(&guard, inode, admission, size, space)?;
             }
             self.change_data(&guard, inode, |state| {
                 state.record.size = size;
@@ -176,6 +176,7 @@ impl Volume {
         &self,
         guard: &ChangeGuard<'_>,
         inode: &PinnedInode<'_>,
+        admission: Admission<'_>,
         size: u64,
         reservation: Reservation,
     ) -> FsResult<()> {
@@ -183,9 +184,9 @@ impl Volume {
         let start = size.div_ceil(BLOCK_BYTES);
         // Zeroing the rest of the last page may fail; dropping whole pages reads nothing.
         let filler = self.filler(inode);
-        let cut = mapping
+        let cut = admission
             .punch(size..start.saturating_mul(BLOCK_BYTES), &filler)
-            .and_then(|()| mapping.truncate(start.saturating_mul(BLOCK_BYTES), &filler));
+            .and_then(|()| admission.truncate(start.saturating_mul(BLOCK_BYTES), &filler));
         self.change_data(guard, inode, |state| {
             state.reservation.join(reservation);
             state.reservation.trim_to(mapping.dirty_pages());
@@ -262,9 +263,11 @@ impl Volume {
     }
 }
 
-/// The last page of a cut file changes, unless the cut is at a page's edge.
-fn blocks_to_cut(state: &InodeState, size: u64) -> u64 {
-    u64::from(!size.is_multiple_of(BLOCK_BYTES) && size < state.record.size)
+/// The bytes, from and to, that become zeros in the last page of a file that is cut; none if the cut is
+/// at a page's edge.
+fn last_page(state: &InodeState, size: u64) -> Option<(u64, u64)> {
+    let changes = !size.is_multiple_of(BLOCK_BYTES) && size < state.record.size;
+    changes.then(|| (size, size.next_multiple_of(BLOCK_BYTES)))
 }
 
 /// The end of a range, if a file can reach there.

@@ -12,6 +12,7 @@
 //! comes before the first change.
 
 mod access;
+mod admission;
 mod attributes;
 mod background;
 mod control;

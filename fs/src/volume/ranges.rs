@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use braidfs_format::{BLOCK_SIZE, ExtentContent, InodeNumber, MapChange};
+use braidfs_pagecache::Admission;
 use braidfs_store::Reservation;
 
 use super::Volume;
+use super::admission::DataChange;
 use super::file::checked_end;
 use crate::delta::ChangeGuard;
 use crate::error::{FsError, FsErrorKind, FsResult};
@@ -57,12 +59,11 @@ impl Volume {
     fn punch(&self, inode: &PinnedInode<'_>, range: Range<u64>) -> FsResult<()> {
         self.make_room();
         let (start, end) = (range.start.div_ceil(BLOCK_BYTES), range.end / BLOCK_BYTES);
-        let reservation = self.reserve(edges(&range))?;
-        let guard = self.enter_change()?;
-        let _io = inode.io.write();
-        self.prepare_data(&guard, inode);
+        let reservation = self.reserve(edges(&range).count() as u64)?;
+        let DataChange { guard, _io, admission } =
+            self.enter_data_change(inode, |_| edges(&range).collect())?;
         let mapping = inode.mapping(&self.cache);
-        let punched = self.punch_pages(inode, &range);
+        let punched = self.punch_pages(inode, admission, &range);
         self.change_data(&guard, inode, |state| {
             state.reservation.join(reservation);
             state.reservation.trim_to(mapping.dirty_pages());
@@ -77,16 +78,21 @@ impl Volume {
     }
 
     /// Zeroes the edges first: that may fail, dropping what is between them may not.
-    fn punch_pages(&self, inode: &PinnedInode<'_>, range: &Range<u64>) -> FsResult<()> {
-        let (mapping, filler) = (inode.mapping(&self.cache), self.filler(inode));
+    fn punch_pages(
+        &self,
+        inode: &PinnedInode<'_>,
+        admission: Admission<'_>,
+        range: &Range<u64>,
+    ) -> FsResult<()> {
+        let filler = self.filler(inode);
         let start = range.start.next_multiple_of(BLOCK_BYTES);
         let end = range.end - range.end % BLOCK_BYTES;
         if start > end {
-            return mapping.punch(range.clone(), &filler);
+            return admission.punch(range.clone(), &filler);
         }
-        mapping.punch(range.start..start, &filler)?;
-        mapping.punch(end..range.end, &filler)?;
-        mapping.punch(start..end, &filler)
+        admission.punch(range.start..start, &filler)?;
+        admission.punch(end..range.end, &filler)?;
+        admission.punch(start..end, &filler)
     }
 
     fn allocate(
@@ -302,10 +308,12 @@ impl Volume {
     }
 }
 
-/// Blocks that change where a range to be punched does not end at a page's edge.
-fn edges(range: &Range<u64>) -> u64 {
-    let cut = |at: u64| !at.is_multiple_of(BLOCK_BYTES);
-    u64::from(cut(range.start)) + u64::from(cut(range.end))
+/// The pages that change where a range to be punched does not end at a page's edge: from which byte, and to
+/// which.
+fn edges(range: &Range<u64>) -> impl Iterator<Item = (u64, u64)> + use<> {
+    let cut = |at: &u64| !at.is_multiple_of(BLOCK_BYTES);
+    let page = |at: u64| (at - at % BLOCK_BYTES, at.next_multiple_of(BLOCK_BYTES));
+    [range.start, range.end].into_iter().filter(cut).map(page)
 }
 
 fn is_data(content: &ExtentContent) -> bool {

@@ -80,18 +80,21 @@ pub(crate) struct Editor<'a> {
     pub(super) mapping: &'a Mapping,
     pub(super) state: &'a mut State,
     pub(super) policy: WritebackPolicy,
+    /// Whether this edit waits where it may not fork; if it was admitted, it does not.
+    pub(super) waits: bool,
     dedup_zero: bool,
     pub(super) tally: Tally,
     spare_frames: Option<FrameRun>,
 }
 
 impl<'a> Editor<'a> {
-    pub(crate) fn new(mapping: &'a Mapping, state: &'a mut State) -> Self {
+    pub(crate) fn new(mapping: &'a Mapping, state: &'a mut State, waits: bool) -> Self {
         let cache = mapping.cache();
         Self {
             mapping,
             state,
             policy: cache.policy(),
+            waits,
             dedup_zero: cache.dedups_zero(),
             tally: Tally::default(),
             spare_frames: None,

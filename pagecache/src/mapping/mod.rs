@@ -48,6 +48,7 @@
 //! The clock's hands, then the lock of one mapping, then the registry. The wait queues are leaves,
 //! and nobody waits in one with a lock held. No lock is held while the backing fills.
 
+mod admit;
 mod editor;
 mod evict;
 #[cfg(all(test, not(shuttle)))]
@@ -71,6 +72,7 @@ use std::sync::{Arc, Weak};
 
 use braidfs_mm::{FrameMetadata, PageTable, TableCounts};
 
+pub use admit::{Admission, Patience, Stall};
 pub use frozen::{Frozen, FrozenPage, FrozenRun};
 
 use crate::cache::PageCache;

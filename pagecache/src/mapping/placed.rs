@@ -127,7 +127,8 @@ impl Editor<'_> {
 
     /// Whether a page that a frozen version needs must be left alone until it is written.
     pub(super) fn waits_for_writeback(&self) -> bool {
-        self.policy == WritebackPolicy::Wait || self.mapping.cache().pressure().frozen_is_full()
+        let full = || self.mapping.cache().pressure().frozen_is_full();
+        self.waits && (self.policy == WritebackPolicy::Wait || full())
     }
 }
 

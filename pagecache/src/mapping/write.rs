@@ -4,9 +4,9 @@
 //! [`Obstacle`] it lets the lock go, overcomes the obstacle, and goes on where it stopped.
 
 use std::ops::Range;
-use std::time::Instant;
 
 use super::Mapping;
+use super::admit::{Admission, Patience};
 use super::editor::{Editor, Obstacle, Source};
 use super::fill::{FillMemory, FillRequest, FilledPages};
 use super::state::Epoch;
@@ -56,24 +56,16 @@ enum Hold {
     More,
 }
 
-/// What an edit has been through so far.
-#[derive(Debug, Default)]
-struct Patience {
-    frames_until: Option<Instant>,
-    failed_fills: u32,
-}
-
 impl Mapping {
     /// Writes the data at `offset`, which makes its pages dirty in the open version.
     ///
     /// Whole pages need no fill. A page that a frozen version needs is forked, or waited for, as
     /// the policy says; so under [`WritebackPolicy::Wait`](crate::WritebackPolicy::Wait), or with
-    /// the limit of frozen copies reached, the caller must not hold a lock that writeback takes.
-    /// After an error the first part of the data may be written.
+    /// the limit of frozen copies reached, the caller must not hold a lock that writeback takes. One
+    /// that does asks [`admit`](Self::admit) first. After an error the first part of the data may
+    /// be written.
     pub fn write<B: Backing>(&self, offset: u64, data: &[u8], backing: &B) -> Result<(), B::Error> {
-        check_range(offset, data.len() as u64)?;
-        let mut remaining = Remaining { offset, data };
-        self.edit(backing, |editor| remaining.write(editor))
+        Admission { mapping: self, waits: true }.write(offset, data, backing)
     }
 
     /// Cuts the file to `size` bytes: drops the pages beyond, dirty or not, and zeroes the rest of
@@ -82,6 +74,29 @@ impl Mapping {
     /// The backing must know before any other read or write of the file comes: what it fills from
     /// now on must lie below the new size. Nothing happens to pages below, so there is no need to
     /// call this when a file grows.
+    pub fn truncate<B: Backing>(&self, size: u64, backing: &B) -> Result<(), B::Error> {
+        Admission { mapping: self, waits: true }.truncate(size, backing)
+    }
+
+    /// Makes a range of bytes read as zeros: drops the pages that lie wholly in it, dirty or not,
+    /// and zeroes the parts of those at its edges.
+    ///
+    /// The backing must know the dropped pages as holes before any other read or write of the file
+    /// comes. They are those from the first page boundary in `range` to the last.
+    pub fn punch<B: Backing>(&self, range: Range<u64>, backing: &B) -> Result<(), B::Error> {
+        Admission { mapping: self, waits: true }.punch(range, backing)
+    }
+}
+
+impl Admission<'_> {
+    /// As [`Mapping::write`].
+    pub fn write<B: Backing>(&self, offset: u64, data: &[u8], backing: &B) -> Result<(), B::Error> {
+        check_range(offset, data.len() as u64)?;
+        let mut remaining = Remaining { offset, data };
+        self.edit(backing, |editor| remaining.write(editor))
+    }
+
+    /// As [`Mapping::truncate`].
     pub fn truncate<B: Backing>(&self, size: u64, backing: &B) -> Result<(), B::Error> {
         check_range(size, 0)?;
         self.drop_whole_pages(pages_spanned(size)..PAGE_INDEX_END, backing)?;
@@ -92,11 +107,7 @@ impl Mapping {
         }
     }
 
-    /// Makes a range of bytes read as zeros: drops the pages that lie wholly in it, dirty or not,
-    /// and zeroes the parts of those at its edges.
-    ///
-    /// The backing must know the dropped pages as holes before any other read or write of the file
-    /// comes. They are those from the first page boundary in `range` to the last.
+    /// As [`Mapping::punch`].
     pub fn punch<B: Backing>(&self, range: Range<u64>, backing: &B) -> Result<(), B::Error> {
         check_range(range.start, range.end.saturating_sub(range.start))?;
         let whole = pages_spanned(range.start)..page_of(range.end);
@@ -134,14 +145,15 @@ impl Mapping {
         backing: &B,
         mut step: impl FnMut(&mut Editor<'_>) -> Result<Hold, Obstacle>,
     ) -> Result<(), B::Error> {
-        let cache = self.cache();
+        let mapping = self.mapping;
+        let cache = mapping.cache();
         let mut patience = Patience::default();
         loop {
             cache.make_room();
             let ticket = cache.pressure().progress().ticket();
             let outcome = {
-                let mut state = self.state().write();
-                let mut editor = Editor::new(self, &mut state);
+                let mut state = mapping.state().write();
+                let mut editor = Editor::new(mapping, &mut state, self.waits);
                 let outcome = step(&mut editor);
                 editor.finish();
                 outcome
@@ -167,9 +179,9 @@ impl Mapping {
             Obstacle::NotCached { page, epoch } => {
                 self.fill_for_write(page, epoch, ticket, patience, backing)
             }
-            Obstacle::Writeback => Ok(self.cache().wait_for_writeback(ticket)?),
+            Obstacle::Writeback => Ok(self.mapping.cache().wait_for_writeback(ticket)?),
             Obstacle::NoFrame => {
-                Ok(self.cache().wait_for_frame(ticket, &mut patience.frames_until)?)
+                Ok(self.mapping.cache().wait_for_frame(ticket, &mut patience.frames_until)?)
             }
             Obstacle::Failed(error) => Err(error.into()),
         }
@@ -184,21 +196,22 @@ impl Mapping {
         patience: &mut Patience,
         backing: &B,
     ) -> Result<(), B::Error> {
-        let Some(memory) = FillMemory::frames(self.cache().pool(), 1) else {
-            return Ok(self.cache().wait_for_frame(ticket, &mut patience.frames_until)?);
+        let Some(memory) = FillMemory::frames(self.mapping.cache().pool(), 1) else {
+            return Ok(self.mapping.cache().wait_for_frame(ticket, &mut patience.frames_until)?);
         };
         let request = FillRequest { first: page, asked: 1, ahead: 0, epoch };
         match FilledPages::ask(request, memory, backing) {
             Ok(filled) => {
-                let mut state = self.state().write();
+                let mut state = self.mapping.state().write();
                 if filled.is_current(&state) {
-                    filled.install(self, &mut state);
+                    filled.install(self.mapping, &mut state);
                 }
                 Ok(())
             }
             Err(error) => {
                 patience.failed_fills += 1;
-                let overtaken = self.state().read().overtook_fill(epoch, request.asked_pages());
+                let overtaken =
+                    self.mapping.state().read().overtook_fill(epoch, request.asked_pages());
                 if overtaken && patience.failed_fills < MAX_ATTEMPTS { Ok(()) } else { Err(error) }
             }
         }
