@@ -18,6 +18,9 @@ fn main() {
     if fork_anchor::is_wanted() {
         return fork_anchor::serve();
     }
+    if table::discard::is_wanted() {
+        return table::discard::serve();
+    }
     let mut report = Report::from_arguments("mm", &["table", "zero", "regions", "mapped"]);
     report.group("table", table::run);
     report.group("zero", zero::run);

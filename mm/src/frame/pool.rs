@@ -103,11 +103,7 @@ impl FramePool {
     pub fn new(config: &PoolConfig) -> Result<Arc<Self>, PoolError> {
         let frames = frame_count(config.bytes)?;
         let bytes = frames * PAGE_SIZE;
-        let memfd = sealed_memfd(bytes as u64)?;
-        let memory = MmapOptions::new()
-            .len(bytes)
-            .map_raw(&memfd)
-            .map_err(|source| PoolError::System { operation: "mmap", source })?;
+        let (memory, memfd) = shared_memory(bytes)?;
         let metadata = <[FrameMetadata]>::new_box_zeroed_with_elems(frames)
             .map_err(|_| bad_size(config.bytes))?;
         Ok(Arc::new(Self {
@@ -360,6 +356,27 @@ fn max_frames() -> u64 {
 fn bad_size(bytes: u64) -> PoolError {
     let page = PAGE_SIZE as u64;
     PoolError::BadSize { bytes, minimum: WORD_FRAMES as u64 * page, maximum: max_frames() * page }
+}
+
+/// A mapping of so many bytes, all zero, and what it maps. Both stay as they are.
+#[cfg(not(miri))]
+fn shared_memory(bytes: usize) -> Result<(MmapRaw, OwnedFd), PoolError> {
+    let memfd = sealed_memfd(bytes as u64)?;
+    let memory = MmapOptions::new()
+        .len(bytes)
+        .map_raw(&memfd)
+        .map_err(|source| PoolError::System { operation: "mmap", source })?;
+    Ok((memory, memfd))
+}
+
+/// The same for the interpreter, which knows no memfd: private memory, and a file that stands in.
+#[cfg(miri)]
+fn shared_memory(bytes: usize) -> Result<(MmapRaw, OwnedFd), PoolError> {
+    let memory = MmapOptions::new().len(bytes).map_anon();
+    let memory = memory.map_err(|source| PoolError::System { operation: "mmap", source })?;
+    let stand_in = std::fs::File::open("/dev/null");
+    let stand_in = stand_in.map_err(|source| PoolError::System { operation: "open", source })?;
+    Ok((MmapRaw::from(memory), stand_in.into()))
 }
 
 /// Anonymous memory that cannot be shrunk under its mapping.

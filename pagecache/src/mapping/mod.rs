@@ -9,13 +9,14 @@
 //!
 //! # Synchronisation
 //!
-//! The state of a mapping (see [`state`]) is under one reader-writer lock. Fills run without it,
-//! and so does everything that writeback does with frozen pages. What makes each pair of operations
-//! on the same page come out right:
+//! The state of a mapping (see [`state`]) is under one reader-writer lock. Hits are read without it
+//! (but for placed pages, and where a page is just being changed: these are read under the shared
+//! lock). Fills run without it too, and so does everything that writeback does with frozen pages.
+//! What makes each pair of operations on the same page come out right:
 //!
 //! | | hit | miss | write | truncate, punch | freeze | gather | settle | evict |
 //! |---|---|---|---|---|---|---|---|---|
-//! | **hit** | shared lock | lock | lock | lock | lock | lock | lock | lock |
+//! | **hit** | both read | *hold* | *hold* | *hold* | same page | *frame* | same page | *hold* |
 //! | **miss** | | *absent* | *absent* | *epoch* | lock | lock | *epoch* | *epoch* |
 //! | **write** | | | lock | lock | *version* | *frame* | *version* | *tag* |
 //! | **truncate, punch** | | | | lock | *version* | *frame* | *version* | lock |
@@ -30,6 +31,10 @@
 //!
 //! * *lock*: both take the lock; whoever is first comes first, and either order is right. A read
 //!   that overlaps a write may see part of it, as everywhere.
+//! * *hold*: a hit looks the page up in the live table as it is at some moment of the look-up, and
+//!   holds its frame while it copies (see [`TableReader`]). Before that moment the other operation
+//!   has not happened to this page, after it it has. A frame that is held is not written in place
+//!   but replaced, and not given to anybody else, so a hit sees each page whole.
 //! * *absent*: a fill is installed only where there is no page. Of two fills one is installed, and
 //!   a fill never replaces a write.
 //! * *epoch*: an absent page says nothing if a newer one was there meanwhile. A truncation, a
@@ -70,7 +75,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use braidfs_mm::{FrameMetadata, PageTable, TableCounts};
+use braidfs_mm::{FrameMetadata, PageTable, TableCounts, TableReader};
 
 pub use admit::{Admission, Patience, Stall};
 pub use frozen::{Frozen, FrozenPage, FrozenRun};
@@ -97,18 +102,22 @@ pub struct Mapping {
     readahead: Readahead,
     /// Versions in flight, to be looked at without the lock.
     versions_in_flight: AtomicU64,
+    /// Looks up pages of the table in `state` without its lock.
+    pages: TableReader,
     state: RwLock<State>,
 }
 
 impl Mapping {
     /// A mapping without pages. It takes little memory until it has some.
     pub fn new(cache: &Arc<PageCache>) -> Arc<Self> {
+        let mut table = PageTable::new(cache.pool());
         Arc::new_cyclic(|this| Self {
             cache: Arc::clone(cache),
             this: Weak::clone(this),
             readahead: Readahead::default(),
             versions_in_flight: AtomicU64::new(0),
-            state: RwLock::new(State::new(PageTable::new(cache.pool()))),
+            pages: table.reader(),
+            state: RwLock::new(State::new(table)),
         })
     }
 

@@ -1,6 +1,6 @@
 //! Reading: copy what is cached, ask for what is not, go on.
 
-use braidfs_mm::{ContentRef, FrameMetadata, PlacedRef};
+use braidfs_mm::{ContentRef, FrameMetadata, PlacedRef, TableReader};
 
 use super::Mapping;
 use super::fill::{FillMemory, FillRequest, FilledPages};
@@ -64,6 +64,20 @@ impl Progress<'_> {
         self.offset += segment.length as u64;
         self.pages_copied += 1;
         self.attempts = 0;
+    }
+
+    /// Takes what is cached from here on without the lock, up to the first page that can't be had
+    /// so.
+    fn take_held(&mut self, pages: &TableReader) {
+        let section = pages.enter();
+        while !self.rest.is_empty() {
+            let segment = self.segment();
+            let Some(entry) = section.get(segment.page) else { return };
+            if let Some(frame) = entry.frame() {
+                self.note_use(segment, frame.metadata());
+            }
+            self.take(segment, entry.frame().map_or(Bytes::Zeros, |frame| Bytes::Stable(frame)));
+        }
     }
 
     /// Takes all that is cached from here on, up to the first page that is not.
@@ -136,6 +150,10 @@ impl Mapping {
         progress: &mut Progress<'_>,
         backing: &B,
     ) -> Result<(), B::Error> {
+        progress.take_held(&self.pages);
+        if progress.rest.is_empty() {
+            return Ok(());
+        }
         let mut state = self.state().read();
         loop {
             progress.take_cached(&state);
