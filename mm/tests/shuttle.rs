@@ -38,10 +38,10 @@ fn put(table: &mut PageTable, index: u64, value: u8) {
 
 /// Writes a page in place if that is possible, else in a new frame.
 fn write(table: &mut PageTable, index: u64, value: u8) {
-    match table.page_mut(index) {
-        Some(mut page) => page.fill(value),
-        None => put(table, index, value),
+    if let Some(mut page) = table.page_mut(index) {
+        return page.fill(value);
     }
+    put(table, index, value);
 }
 
 fn uniform(page: &[u8]) -> u8 {

@@ -51,9 +51,10 @@ impl Count {
         self.0.load(Ordering::Relaxed) & !LOCKED
     }
 
-    /// Makes it the count of a frame that was free until now, with one holder.
+    /// Makes it the count of a frame that was free until now, with one holder. Release: a reader who
+    /// takes a count of the new life knows that the old one's entries are gone.
     pub(crate) fn begin(&self) {
-        self.0.store(1, Ordering::Relaxed);
+        self.0.store(1, Ordering::Release);
     }
 
     /// Takes one more, for somebody who holds one or borrows it from a holder.
