@@ -144,6 +144,8 @@ fn what_is_unlinked_and_freed_is_not_seen_by_readers() {
         let mut threads: Vec<_> = readers.collect();
         threads.push(spawn(move || {
             table.remove_range(512..1024, |_, _| ()).unwrap();
+            // In the frame that was just freed.
+            put(&mut table, 1, 7);
             put(&mut table, 700, 3);
             // Higher, and lower again.
             table.insert(1 << 30, Content::HoleZero).unwrap();

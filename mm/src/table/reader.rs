@@ -132,10 +132,9 @@ impl<'r> ReadSection<'r> {
             // the owner of the table.
             return Some(None);
         }
+        step();
         let frame = SpeculativeFrame::try_hold(&self.reader.pool, number)?;
-        step();
         let again = way.word();
-        step();
         let is_same = again.kind() == Kind::Frame && again.frame() == word.frame();
         if !is_same || !way.is_current() {
             return None;
@@ -186,6 +185,7 @@ impl<'g> Way<'g> {
 
     /// The word at its end, at this moment.
     fn word(&self) -> Word {
+        step();
         match &self.last.body {
             Body::Leaf(entries) => entries.word(self.slot),
             Body::Zeros(word) => *word,
