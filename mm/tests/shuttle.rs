@@ -255,3 +255,32 @@ fn a_leaf_collapses_and_comes_apart_under_a_reader() {
         is_empty(&pool);
     });
 }
+
+#[test]
+fn a_frame_that_is_used_for_another_page_is_not_taken_for_the_old_one() {
+    explore(|| {
+        let pool = pool();
+        let mut table = PageTable::new(&pool);
+        put(&mut table, 0, 1);
+        put(&mut table, 5, 5);
+        let reader = table.reader();
+        let threads = vec![
+            spawn(move || {
+                for _ in 0..3 {
+                    assert!(
+                        matches!(held(&reader, 0), None | Some(1)),
+                        "the page of another index"
+                    );
+                }
+            }),
+            // The leaf stays, and the frame of page 0 becomes that of page 1.
+            spawn(move || {
+                table.remove(0).unwrap();
+                put(&mut table, 1, 7);
+                write(&mut table, 1, 8);
+            }),
+        ];
+        join(threads);
+        is_empty(&pool);
+    });
+}
