@@ -1,8 +1,8 @@
 //! What all files of a mount share: memory, policy, limits, counters.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use braidfs_mm::{FramePool, PoolConfig, ZeroPages};
@@ -11,8 +11,10 @@ use crate::clock::Clock;
 use crate::config::{CacheConfig, PolicySwitch, WritebackPolicy};
 use crate::counters::{CacheCounters, Counters, Event};
 use crate::error::CacheError;
+use crate::mapping::Mapping;
 use crate::pressure::Pressure;
 use crate::registry::Registry;
+use crate::sync::Mutex;
 use crate::wait_queue::Ticket;
 use crate::zero_scan::ZeroScanner;
 
@@ -23,6 +25,8 @@ const DEFAULT_MEMORY_DEADLINE: Duration = Duration::from_secs(1);
 const FRAME_POLL: Duration = Duration::from_millis(20);
 /// Pages evicted by each caller who finds memory low, so that nobody pays for all.
 const EVICTION_BATCH: u64 = 128;
+/// Times that who must have memory goes round a mapped file; the hand may start within it.
+const MAPPED_ROUNDS: u32 = 2;
 /// Table memory that is always allowed.
 const MINIMUM_TABLE_BYTES: u64 = 1 << 20;
 
@@ -37,6 +41,8 @@ pub struct PageCache {
     clock: Clock,
     zero_scanner: ZeroScanner,
     zero_pages: Arc<ZeroPages>,
+    /// Files of which something is mapped, or was of late.
+    mapped: Mutex<Vec<Weak<Mapping>>>,
     pool_bytes: u64,
     table_bytes_wanted: u64,
     memory_deadline_ms: AtomicU64,
@@ -62,6 +68,7 @@ impl PageCache {
             clock: Clock::default(),
             zero_scanner: ZeroScanner::default(),
             zero_pages: Arc::new(ZeroPages::new(config.zero_colours)),
+            mapped: Mutex::default(),
             pool_bytes: config.pool_bytes,
             table_bytes_wanted: (config.pool_bytes / 2).max(MINIMUM_TABLE_BYTES),
             memory_deadline_ms: AtomicU64::new(millis(DEFAULT_MEMORY_DEADLINE)),
@@ -147,6 +154,8 @@ impl PageCache {
             zero_scans: self.counters.get(Event::ZeroScans),
             zero_finds: self.counters.get(Event::ZeroFinds),
             zero_unshares: self.counters.get(Event::ZeroUnshares),
+            mapped_faults: self.counters.get(Event::MappedFaults),
+            mapped_pause_ns: self.counters.get(Event::ProtectNanoseconds),
             frames_used: frames_total.saturating_sub(self.pool.free_frames() as u64),
             frames_total,
             table_bytes: self.pool.counters().table_bytes as u64,
@@ -222,7 +231,10 @@ impl PageCache {
     }
 
     fn evict(&self, wanted: u64, must: bool) -> u64 {
-        let evicted = self.clock.evict(&self.pool, &self.registry, wanted, must);
+        let mut evicted = self.clock.evict(&self.pool, &self.registry, wanted, must);
+        if evicted < wanted {
+            evicted += self.evict_mapped(wanted - evicted, must);
+        }
         self.counters.add(Event::Evictions, evicted);
         evicted
     }
@@ -240,6 +252,38 @@ impl PageCache {
             }
         }
         true
+    }
+
+    /// Remembers a file of which something is mapped, to look for memory there.
+    pub(crate) fn note_mapped(&self, mapping: &Arc<Mapping>) {
+        let mut mapped = self.mapped.lock();
+        mapped.retain(|one| one.upgrade().is_some_and(|one| one.is_mapped()));
+        if !mapped.iter().any(|one| std::ptr::eq(one.as_ptr(), Arc::as_ptr(mapping))) {
+            mapped.push(Arc::downgrade(mapping));
+        }
+    }
+
+    /// Gives up mapped pages, when nothing else can be: they cost a fault each when they are wanted
+    /// again. Who must have something goes round all of them twice, since a first look only hides
+    /// what it finds.
+    fn evict_mapped(&self, wanted: u64, must: bool) -> u64 {
+        let mapped = self.mapped.lock().clone();
+        let mut evicted = 0;
+        for mapping in mapped.iter().filter_map(Weak::upgrade) {
+            let mut rounds = 0;
+            loop {
+                let (more, is_round) = mapping.evict_placed(wanted - evicted);
+                evicted += more;
+                rounds += u32::from(is_round);
+                if evicted >= wanted {
+                    return evicted;
+                }
+                if !must || rounds > MAPPED_ROUNDS {
+                    break;
+                }
+            }
+        }
+        evicted
     }
 
     /// Waits until writeback made progress since the ticket.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 const STRIPES: usize = 8;
-const EVENTS: usize = 16;
+const EVENTS: usize = 18;
 
 /// An event that is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) enum Event {
     ZeroScans,
     ZeroFinds,
     ZeroUnshares,
+    MappedFaults,
+    ProtectNanoseconds,
 }
 
 /// The state of the counters at one moment; see
@@ -79,6 +81,10 @@ pub struct CacheCounters {
     pub zero_finds: u64,
     /// Pages of zeros that got memory again because something else was written to them.
     pub zero_unshares: u64,
+    /// Faults of mapped memory that were answered.
+    pub mapped_faults: u64,
+    /// How long stores to mapped memory were kept waiting by freezes, in nanoseconds.
+    pub mapped_pause_ns: u64,
     /// Frames of the pool in use.
     pub frames_used: u64,
     /// Frames of the pool.

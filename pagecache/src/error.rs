@@ -39,6 +39,12 @@ pub enum CacheError {
         /// What the system said.
         reason: String,
     },
+    /// Memory could not be mapped, or a page could not be shown there.
+    #[error("mapped memory: {reason}")]
+    Mapped {
+        /// What was refused, and what to do.
+        reason: String,
+    },
     /// The page table refused a change.
     #[error(transparent)]
     Table(#[from] TableError),

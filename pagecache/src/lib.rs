@@ -75,10 +75,15 @@ mod wait_queue;
 mod zero_scan;
 
 pub use backing::{Backing, PageFill};
+pub use braidfs_mm::{
+    Access, FaultHandler, FaultMechanism, LiveRange, MappedMemory, Unresolvable, is_mapped,
+};
 pub use cache::PageCache;
 pub use config::{CacheConfig, WritebackPolicy};
 pub use counters::CacheCounters;
 pub use error::CacheError;
-pub use mapping::{Admission, Frozen, FrozenPage, FrozenRun, Mapping, Patience, Stall};
+pub use mapping::{
+    Admission, Frozen, FrozenPage, FrozenRun, MappedPages, Mapping, Patience, Stall,
+};
 pub use page::{PAGE_SIZE, PageBytes};
 pub use zero_scan::ZeroPageCounts;

@@ -153,6 +153,7 @@ impl<'a> Editor<'a> {
     /// Drops whole pages.
     pub(crate) fn drop_pages(&mut self, pages: Range<u64>) -> Result<(), Obstacle> {
         self.state.keep_lent_range(pages.clone(), &mut self.tally)?;
+        self.state.live.hide(&pages);
         Ok(self.state.drop_pages(pages, &mut self.tally)?)
     }
 

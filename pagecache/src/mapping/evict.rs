@@ -31,6 +31,7 @@ impl State {
 
     /// Drops the clean pages of a range. Fills under way are outdated.
     pub(crate) fn drop_clean(&mut self, pages: Range<u64>) {
+        self.live.hide(&pages);
         let mut next = pages.start;
         while next < pages.end {
             let pending = self.next_pending(next).unwrap_or(pages.end).min(pages.end);

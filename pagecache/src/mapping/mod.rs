@@ -58,8 +58,11 @@ mod editor;
 mod evict;
 #[cfg(all(test, not(shuttle)))]
 mod examine;
+mod fault;
 mod fill;
 mod frozen;
+mod live;
+mod mapped;
 mod placed;
 mod read;
 mod readahead;
@@ -74,22 +77,27 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use braidfs_mm::{FrameMetadata, PageTable, TableCounts, TableReader};
 
 pub use admit::{Admission, Patience, Stall};
 pub use frozen::{Frozen, FrozenPage, FrozenRun};
+pub use mapped::MappedPages;
 
 use crate::cache::PageCache;
 use crate::candidates::Candidate;
 use crate::config::WritebackPolicy;
+use crate::counters::Event;
 use crate::heat;
 use crate::registry::OwnerId;
 use crate::sync::RwLock;
+use fault::WriteAhead;
 use readahead::Readahead;
 use state::State;
 use tally::Tally;
 use version::Version;
+use writeback::FrozenEntry;
 
 /// The cached pages of one file.
 ///
@@ -100,6 +108,7 @@ pub struct Mapping {
     cache: Arc<PageCache>,
     this: Weak<Mapping>,
     readahead: Readahead,
+    write_ahead: WriteAhead,
     /// Versions in flight, to be looked at without the lock.
     versions_in_flight: AtomicU64,
     /// Looks up pages of the table in `state` without its lock.
@@ -115,6 +124,7 @@ impl Mapping {
             cache: Arc::clone(cache),
             this: Weak::clone(this),
             readahead: Readahead::default(),
+            write_ahead: WriteAhead::default(),
             versions_in_flight: AtomicU64::new(0),
             pages: table.reader(),
             state: RwLock::new(State::new(table)),
@@ -156,25 +166,56 @@ impl Mapping {
     /// Ends the open version and hands out what is dirty in it; `None` if nothing is.
     ///
     /// Takes constant time under [`WritebackPolicy::Fork`] and [`WritebackPolicy::Wait`]; copies
-    /// every dirty page under [`WritebackPolicy::Copy`]. Several frozen versions may be in flight,
+    /// every dirty page under [`WritebackPolicy::Copy`]. If the file is mapped, it looks at every dirty
+    /// page, and stores of programs wait until it is done. Several frozen versions may be in flight,
     /// and end in any order.
     pub fn freeze(&self) -> Option<Frozen> {
         let mapping = self.this.upgrade()?;
         let mut state = self.state.write();
         let (table, version, page_count) = state.freeze()?;
         self.versions_in_flight.fetch_add(1, Ordering::Relaxed);
-        if self.cache.policy() != WritebackPolicy::Copy {
+        let copies = self.cache.policy() == WritebackPolicy::Copy;
+        if !copies && state.live.is_empty() {
             return Some(Frozen::shared(mapping, version, page_count, table));
         }
         let mut tally = Tally::default();
-        let most = self.cache.pressure().frozen_allowance();
-        let entries = writeback::copy_pages(&table, version, most, &mut tally);
+        let entries = self.gather_now(&state, &table, version, page_count, &mut tally);
         drop(table);
         state.note_copies(version, tally.frozen);
         state.begin_writeback(version, &entries);
         state.note_gathered(version);
         tally.apply(&self.cache);
         Some(Frozen::gathered(mapping, version, entries))
+    }
+
+    /// Gathers what was just frozen under the same hold of the lock: where it is to be copied, or
+    /// where programs may write it.
+    fn gather_now(
+        &self,
+        state: &State,
+        table: &PageTable,
+        version: Version,
+        page_count: u64,
+        tally: &mut Tally,
+    ) -> Vec<FrozenEntry> {
+        let mut entries = Vec::new();
+        if !state.live.is_empty() {
+            let started = Instant::now();
+            entries = writeback::gather(table, version, page_count);
+            state.live.protect(&entries);
+            self.cache.events().add_duration(Event::ProtectNanoseconds, started.elapsed());
+        }
+        if self.cache.policy() == WritebackPolicy::Copy {
+            let most = self.cache.pressure().frozen_allowance();
+            entries = writeback::copy_pages(table, version, most, tally);
+        }
+        entries
+    }
+
+    /// Gives up mapped pages that nobody wanted of late. Returns how many, and whether it has been
+    /// round the file.
+    pub(crate) fn evict_placed(&self, wanted: u64) -> (u64, bool) {
+        self.state.write().evict_placed(wanted)
     }
 
     /// Evicts candidates of an evictor. Unless it is `thorough` it passes a mapping that shares

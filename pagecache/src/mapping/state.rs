@@ -15,6 +15,7 @@ use std::ops::Range;
 
 use braidfs_mm::{Entry, EntryRef, Frame, PageTable, TableError, Tag, TagSet};
 
+use super::live::Live;
 use super::tally::Tally;
 use super::version::{Standing, Version};
 use crate::planted::{Mistake, planted};
@@ -49,6 +50,7 @@ pub(crate) struct State {
     pub(super) open: Version,
     pub(super) open_pages: u64,
     pub(super) in_flight: Vec<InFlight>,
+    pub(super) live: Live,
     epoch: Epoch,
 }
 
@@ -60,6 +62,7 @@ impl State {
             open: Version::default(),
             open_pages: 0,
             in_flight: Vec::new(),
+            live: Live::default(),
             epoch: Epoch { generation: 0, completions: 0 },
         }
     }
@@ -191,7 +194,7 @@ impl State {
 
 /// Which of the versions in flight needs the frame of an entry: the one it was frozen with, unless
 /// that has a copy of its own.
-fn needing_version(in_flight: &[InFlight], entry: &EntryRef<'_>) -> Option<usize> {
+pub(super) fn needing_version(in_flight: &[InFlight], entry: &EntryRef<'_>) -> Option<usize> {
     let frame = entry.frame().filter(|_| !entry.tags.is_empty())?;
     let at = in_flight.iter().position(|one| one.version.stamped(entry.mark))?;
     let shares_nodes = !in_flight[at].gathered;

@@ -49,7 +49,7 @@ impl Remaining<'_> {
 
 /// Whether an edit is through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
+pub(super) enum Hold {
     /// It is.
     Done,
     /// It wants to go on after others had their turn.
@@ -140,7 +140,7 @@ impl Admission<'_> {
     }
 
     /// Runs an edit under the lock, again and again until it is through.
-    fn edit<B: Backing>(
+    pub(super) fn edit<B: Backing>(
         &self,
         backing: &B,
         mut step: impl FnMut(&mut Editor<'_>) -> Result<Hold, Obstacle>,
