@@ -33,4 +33,6 @@ pub use types::{
     Attributes, Credentials, DirectoryEntry, FallocateMode, InodeNumber, ROOT_INODE, RenameMode,
     SeekTarget, SetAttributes, SetTime, Statistics, XattrMode,
 };
-pub use volume::Volume;
+pub use volume::{LiveMapping, MapOptions, Volume};
+
+pub use braidfs_pagecache::{FaultMechanism, MappedMemory};

@@ -58,6 +58,7 @@ pub(crate) struct Committer {
     /// The open delta.
     pub gate: DeltaGate,
     dirty_data: DashMap<InodeNumber, Arc<Inode>>,
+    mapped: DashMap<InodeNumber, Arc<Inode>>,
     pub(super) replaced: Mutex<Vec<Arc<Inode>>>,
     gathering: Mutex<Batch>,
     turn: Mutex<Turn>,
@@ -77,6 +78,7 @@ impl Committer {
             inodes,
             gate: DeltaGate::new(),
             dirty_data: DashMap::new(),
+            mapped: DashMap::new(),
             replaced: Mutex::default(),
             gathering: Mutex::default(),
             turn: Mutex::new(Turn { staged_ticket: 0, staged_delta: published }),
@@ -108,6 +110,15 @@ impl Committer {
         self.settle(outcome.is_ok());
         self.recorders.record_since(Measure::Commit, started);
         outcome.map_err(|error| self.fail(&error.into()))
+    }
+
+    /// Publishes everything in `scope` that was changed before this call: as one delta, which the next
+    /// commit makes durable.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn publish_only(&self, scope: Scope) -> FsResult<()> {
+        self.stage_up_to([scope]).map(drop)
     }
 
     /// Stages and publishes everything in `scopes` without waiting for it to be durable.
@@ -155,6 +166,23 @@ impl Committer {
     /// The files whose data has changes that no delta took.
     pub(super) fn files_with_dirty_data(&self) -> Vec<Arc<Inode>> {
         self.dirty_data.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// Notes that programs map the file.
+    pub fn note_mapped(&self, inode: &Arc<Inode>) {
+        self.mapped.insert(inode.number(), inode.clone());
+    }
+
+    /// Notes that a mapping of the file is gone.
+    pub fn note_unmapped(&self, inode: &Inode) {
+        let is_mapped =
+            |inode: &Inode| inode.existing_mapping().is_some_and(|mapping| mapping.is_mapped());
+        self.mapped.remove_if(&inode.number(), |_, inode| !is_mapped(inode));
+    }
+
+    /// The files that programs map.
+    pub(super) fn mapped_files(&self) -> Vec<Arc<Inode>> {
+        self.mapped.iter().map(|entry| entry.value().clone()).collect()
     }
 
     /// Whether any file's data has changes that no delta took.

@@ -60,6 +60,11 @@ impl Committer {
         let started = Instant::now();
         let mut open = self.gate.close();
         let mut files = batch.files;
+        if batch.everything {
+            // What programs map changes without passing the gate: here is the last moment to freeze
+            // it as it is now.
+            files.extend(self.mapped_files());
+        }
         let mut replaced = std::mem::take(&mut *self.replaced.lock());
         files.retain(|file| file.state().has_dirty_data());
         replaced.retain(|file| file.state().has_dirty_data());
@@ -134,7 +139,7 @@ impl Committer {
             staging.put(inode.number(), frozen.record, Vec::new());
             return Ok(());
         };
-        let map = self.stage_data(inode.number(), data, staging)?;
+        let map = self.stage_data(inode.number(), frozen.record.size, data, staging)?;
         if staging.has_room(log_bytes(&map), most) {
             return self.put_part(inode, frozen.record, map, staging);
         }
@@ -154,7 +159,7 @@ impl Committer {
         let Some(frozen) = self.take_frozen(closed, inode) else { return Ok(()) };
         staging.note_inode(inode.clone());
         let map = match frozen.data {
-            Some(data) => self.stage_data(inode.number(), data, staging)?,
+            Some(data) => self.stage_data(inode.number(), frozen.record.size, data, staging)?,
             None => Vec::new(),
         };
         self.put_data(inode, frozen.record, map, staging)

@@ -13,10 +13,11 @@ use crate::error::FsResult;
 use crate::inode::{FrozenData, MAP_END};
 
 impl Committer {
-    /// Writes the pages and returns how the file's map changes.
+    /// Writes the pages of a file of `size` bytes and returns how its map changes.
     pub(super) fn stage_data(
         &self,
         inode: InodeNumber,
+        size: u64,
         data: FrozenData,
         staging: &mut Staging,
     ) -> FsResult<Vec<MapChange>> {
@@ -26,7 +27,7 @@ impl Committer {
         }
         let mut reservation = data.reservation;
         if let Some(pages) = data.pages {
-            let written = self.write_pages(&pages, &mut reservation, staging);
+            let written = self.write_pages(&pages, size, &mut reservation, staging);
             // The pages stay with the delta even if it fails, which then marks them dirty again.
             staging.keep_pages(pages);
             let written = written.map_err(|error| error.during("writeback").on(inode))?;
@@ -42,13 +43,15 @@ impl Committer {
     fn write_pages(
         &self,
         pages: &Frozen,
+        size: u64,
         reservation: &mut Reservation,
         staging: &mut Staging,
     ) -> FsResult<Vec<MapChange>> {
         let in_log = staging.take_inline_budget(pages.page_count());
         let zeros_are_holes = self.cache.dedups_zero();
         let mut written = Vec::new();
-        for run in pages.runs() {
+        for mut run in pages.runs() {
+            run.clear_beyond(size);
             let mut pending: Vec<&[u8; BLOCK_SIZE]> = Vec::new();
             let mut at = run.first;
             for page in &run.pages {

@@ -3,12 +3,13 @@
 use std::time::Instant;
 
 use braidfs_format::{BLOCK_SIZE, InodeNumber, MapChange};
-use braidfs_pagecache::Admission;
+use braidfs_pagecache::{Admission, is_mapped};
 use braidfs_store::Reservation;
 
 use super::Volume;
 use super::admission::DataChange;
 use super::attributes::{SUID_SGID, clear_suid_sgid};
+use super::map::{blocks_of_tail, mapped_tail};
 use crate::delta::{ChangeGuard, Done, Scope};
 use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::inode::{InodeState, MAP_END, PinnedInode, now};
@@ -26,6 +27,9 @@ impl Volume {
     /// `Io` with file, offset and block if a block can't be read or its checksum does not fit.
     pub fn read(&self, inode: InodeNumber, offset: u64, buffer: &mut [u8]) -> FsResult<usize> {
         let mut read = || {
+            if is_mapped(buffer) {
+                return self.read_into_mapped(inode, offset, buffer);
+            }
             let pinned = self.pin_regular(inode)?;
             self.touch_accessed(&pinned);
             let _io = pinned.io.read();
@@ -45,6 +49,19 @@ impl Volume {
         outcome.map_err(|error: FsError| error.during("read").on(inode).at(offset))
     }
 
+    /// Reads into mapped memory, which may be that of the same file: by way of memory that is not.
+    fn read_into_mapped(
+        &self,
+        inode: InodeNumber,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> FsResult<usize> {
+        let mut bytes = vec![0; buffer.len()];
+        let count = self.read(inode, offset, &mut bytes)?;
+        buffer[..count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
     /// Writes `data` at `offset`, wholly or not at all. `clear_suid_sgid` drops those mode bits.
     ///
     /// # Errors
@@ -59,6 +76,9 @@ impl Volume {
         let started = Instant::now();
         let written = || {
             let end = checked_end(offset, data.len() as u64)?;
+            // To touch mapped memory may fault, which must not happen under our locks.
+            let copy = is_mapped(data).then(|| data.to_vec());
+            let data = copy.as_deref().unwrap_or(data);
             let pinned = self.pin_regular(inode)?;
             if data.is_empty() {
                 return Ok(0);
@@ -99,11 +119,15 @@ impl Volume {
         self.drop_capabilities(inode)?;
         self.make_room();
         let pages = end.div_ceil(BLOCK_BYTES) - offset / BLOCK_BYTES;
-        let reservation = self.reserve_for_write(inode, offset..end, pages)?;
-        let DataChange { guard, _io, admission } =
-            self.enter_data_change(inode, |_| Vec::from([(offset, end)]))?;
+        let mut reservation = self.reserve_for_write(inode, offset..end, pages)?;
+        reservation.join(self.reserve(blocks_of_tail(inode))?);
+        let touched = |state: &InodeState| Vec::from([(offset, end), mapped_tail(inode, state)]);
+        let DataChange { guard, _io, admission } = self.enter_data_change(inode, touched)?;
         let mapping = inode.mapping(&self.cache);
-        let written = admission.write(offset, data, &self.filler(inode));
+        let filler = self.filler(inode);
+        let grows = end > inode.state().record.size;
+        let cleared = if grows { self.clear_tail(inode, admission) } else { Ok(()) };
+        let written = cleared.and_then(|()| admission.write(offset, data, &filler));
         if written.is_err() {
             self.drop_past_end(inode, end);
         }
@@ -120,7 +144,7 @@ impl Volume {
         if drop_suid && inode.state().record.mode & SUID_SGID != 0 {
             self.change_record(&guard, inode, clear_suid_sgid);
         }
-        written
+        written.and_then(|()| self.note_size(inode))
     }
 
     /// Takes back what a write up to `end` left past the end of the file before it failed: it must not
@@ -152,9 +176,12 @@ impl Volume {
         self.make_room();
         let mut space = Reservation::default();
         loop {
-            let cut = |state: &InodeState| Vec::from_iter(last_page(state, size));
-            let DataChange { guard, _io, admission } = self.enter_data_change(inode, cut)?;
-            let needed = u64::from(last_page(&inode.state(), size).is_some());
+            let touched = |state: &InodeState| {
+                last_page(state, size).into_iter().chain([mapped_tail(inode, state)]).collect()
+            };
+            let DataChange { guard, _io, admission } = self.enter_data_change(inode, touched)?;
+            let cuts = u64::from(last_page(&inode.state(), size).is_some());
+            let needed = cuts.max(blocks_of_tail(inode));
             if space.blocks() < needed {
                 drop((_io, guard));
                 space = self.reserve(needed)?;
@@ -162,13 +189,16 @@ impl Volume {
             }
             if inode.state().is_cut_by(size) {
                 self.cut_pages(&guard, inode, admission, size, space)?;
+            } else if needed > 0 {
+                self.clear_tail(inode, admission)?;
+                self.keep_reservation(&guard, inode, space);
             }
             self.change_data(&guard, inode, |state| {
                 state.record.size = size;
                 state.record.modified = now();
                 state.record.changed = state.record.modified;
             });
-            return Ok(());
+            return self.note_size(inode);
         }
     }
 

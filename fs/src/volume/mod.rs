@@ -19,6 +19,7 @@ mod control;
 mod create;
 mod extended;
 mod file;
+mod map;
 mod names;
 mod ranges;
 mod readdir;
@@ -46,6 +47,8 @@ use crate::options::{MkfsOptions, MountOptions};
 use crate::settings::Settings;
 use crate::statistics::{Baseline, Recorders};
 use background::Background;
+
+pub use map::{LiveMapping, MapOptions};
 
 pub use crate::statistics::VolumeStatistics;
 

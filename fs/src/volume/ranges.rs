@@ -9,9 +9,10 @@ use braidfs_store::Reservation;
 use super::Volume;
 use super::admission::DataChange;
 use super::file::checked_end;
+use super::map::{blocks_of_tail, mapped_tail};
 use crate::delta::ChangeGuard;
 use crate::error::{FsError, FsErrorKind, FsResult};
-use crate::inode::{Backed, Inode, PinnedInode, now};
+use crate::inode::{Backed, Inode, InodeState, PinnedInode, now};
 use crate::types::{FallocateMode, SeekTarget};
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
@@ -103,19 +104,23 @@ impl Volume {
     ) -> FsResult<()> {
         let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
         let mut space = Reservation::default();
+        let mut for_tail = self.reserve(blocks_of_tail(inode))?;
         loop {
-            let guard = self.enter_change()?;
-            let io = inode.io.write();
+            let touched = |state: &InodeState| Vec::from([mapped_tail(inode, state)]);
+            let DataChange { guard, _io, admission } = self.enter_data_change(inode, touched)?;
             let backed = self.filler(inode).backed(blocks.clone())?;
             let backed_blocks: u64 = backed.iter().map(|part| u64::from(part.extent.length)).sum();
             let needed = (blocks.end - blocks.start).saturating_sub(backed_blocks);
             if space.blocks() < needed {
-                drop((io, guard));
+                drop((_io, guard));
                 space = self.reserve(needed)?;
                 continue;
             }
-            self.prepare_data(&guard, inode);
             self.fill_holes(&guard, inode, blocks, &backed, space)?;
+            if !keep_size && range.end > inode.state().record.size {
+                self.clear_tail(inode, admission)?;
+                self.keep_reservation(&guard, inode, std::mem::take(&mut for_tail));
+            }
             self.change_data(&guard, inode, |state| {
                 if !keep_size && range.end > state.record.size {
                     state.record.size = range.end;
@@ -123,7 +128,7 @@ impl Volume {
                 }
                 state.record.changed = now();
             });
-            return Ok(());
+            return self.note_size(inode);
         }
     }
 

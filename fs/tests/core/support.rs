@@ -28,7 +28,12 @@ pub fn make(device: &dyn BlockDevice, log_blocks: u64) {
 
 /// Options under which nothing happens but what the test does.
 pub fn quiet() -> MountOptions {
-    MountOptions { policy: super::POLICY, background: false, cache_bytes: Some(32 * MIB), ..MountOptions::default() }
+    MountOptions {
+        policy: super::POLICY,
+        background: false,
+        cache_bytes: Some(32 * MIB),
+        ..MountOptions::default()
+    }
 }
 
 pub fn mount(device: &Arc<dyn BlockDevice>) -> Arc<Volume> {

@@ -11,7 +11,7 @@ use braidfs_mm::PageTable;
 use super::Mapping;
 use super::version::Version;
 use super::writeback::{FrozenContent, FrozenEntry, Outcome, gather};
-use crate::page::PageBytes;
+use crate::page::{PageBytes, offset_in_page, page_of};
 use crate::planted::{Mistake, planted};
 use crate::sync::Mutex;
 
@@ -68,6 +68,17 @@ pub struct FrozenRun<'a> {
     pub first: u64,
     /// The pages, from the first on.
     pub pages: Vec<FrozenPage<'a>>,
+}
+
+impl FrozenRun<'_> {
+    /// Zeroes what lies beyond the end of a file of `size` bytes in its last page, where that may be
+    /// anything: in a page that a program maps.
+    pub fn clear_beyond(&mut self, size: u64) {
+        let last = page_of(size).checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
+        if let Some(FrozenPage::Copied(bytes)) = last.and_then(|last| self.pages.get_mut(last)) {
+            bytes[offset_in_page(size)..].fill(0);
+        }
+    }
 }
 
 impl Frozen {

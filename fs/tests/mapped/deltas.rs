@@ -1,0 +1,155 @@
+//! Stores and deltas: what is frozen, what is forked, who waits.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use braidfs::{MountOptions, Volume};
+use braidfs_block::{BlockDevice, BlockOperation, FaultyDevice, MemoryDevice};
+use braidfs_pagecache::WritebackPolicy;
+
+use super::support::{MIB, assert_clean, content, create, find, fresh, make, put, quiet};
+use super::{PAGE, grow, load, map, mechanisms, store};
+
+#[test]
+fn a_page_faults_once_a_delta() {
+    for mechanism in mechanisms() {
+        let (_, volume) = fresh(32);
+        let inode = put(&volume, "file", &[1; 64 * PAGE]);
+        let mapping = map(&volume, inode, 64, mechanism);
+        let faults = || volume.statistics().cache.mapped_faults;
+        for delta in 0..3_u8 {
+            // Not in sequence, so that each page faults by itself.
+            for page in [40, 7, 33] {
+                store(&mapping, page * PAGE, &[delta]);
+            }
+            let before = faults();
+            for page in [40, 7, 33] {
+                store(&mapping, page * PAGE + 1, &[delta]);
+            }
+            assert_eq!(faults(), before, "{mechanism:?}: writable until the delta ends");
+            mapping.sync().unwrap();
+            assert_eq!(load(&mapping, 7 * PAGE, 2), [delta; 2]);
+            assert_eq!(faults(), before, "{mechanism:?}: readable all the time");
+        }
+    }
+}
+
+/// A store to a page that is being written goes on, and what is written is what was frozen.
+#[test]
+fn a_store_does_not_wait_for_a_disk_that_hangs() {
+    for mechanism in mechanisms() {
+        let faulty = Arc::new(FaultyDevice::new(MemoryDevice::new(32 * MIB)));
+        make(&faulty, 64);
+        let volume = Volume::mount(faulty.clone(), quiet()).unwrap();
+        let inode = create(&volume, "file").unwrap();
+        grow(&volume, inode, 8);
+        let mapping = map(&volume, inode, 8, mechanism);
+        store(&mapping, 0, &[1; 8 * PAGE]);
+        let forks = volume.statistics().cache.forks;
+        faulty.set_latency(BlockOperation::Flush, Duration::from_millis(700));
+        std::thread::scope(|scope| {
+            let sync = scope.spawn(|| mapping.sync().unwrap());
+            std::thread::sleep(Duration::from_millis(200));
+            let started = Instant::now();
+            store(&mapping, 0, &[2; 4 * PAGE]);
+            // A write(2) to a mapped page does the same.
+            volume.write(inode, 5 * 4096, &[3; 9], false).unwrap();
+            assert!(started.elapsed() < Duration::from_millis(400), "{mechanism:?}: it waited");
+            assert!(!sync.is_finished(), "the disk was meant to hang");
+        });
+        assert!(volume.statistics().cache.forks >= forks + 5, "{mechanism:?}");
+        faulty.heal();
+        assert_eq!(load(&mapping, 0, 1), [2]);
+        drop(mapping);
+        // The crash: what was not synced is gone.
+        drop(volume);
+        let device: Arc<dyn BlockDevice> = faulty.clone();
+        let volume = Volume::mount(device.clone(), quiet()).unwrap();
+        let all = content(&volume, find(&volume, "file").unwrap());
+        assert_eq!(all, [1; 8 * PAGE], "{mechanism:?}");
+        volume.unmount().unwrap();
+        drop(volume);
+        assert_clean(&device);
+    }
+}
+
+#[test]
+fn every_policy_keeps_what_was_frozen() {
+    for mechanism in mechanisms() {
+        for policy in WritebackPolicy::ALL {
+            let device: Arc<dyn BlockDevice> = Arc::new(MemoryDevice::new(32 * MIB));
+            make(&device, 64);
+            let options = MountOptions { policy, ..quiet() };
+            let volume = Volume::mount(device.clone(), options).unwrap();
+            let inode = create(&volume, "file").unwrap();
+            grow(&volume, inode, 32);
+            let mapping = map(&volume, inode, 32, mechanism);
+            std::thread::scope(|scope| {
+                let syncs = scope.spawn(|| (0..20).for_each(|_| mapping.sync().unwrap()));
+                let mut round = 0;
+                while !syncs.is_finished() {
+                    round += 1;
+                    for page in 0..32 {
+                        store(&mapping, page * PAGE, &[round]);
+                    }
+                    round %= 200;
+                }
+                (0..32).for_each(|page| store(&mapping, page * PAGE, &[201]));
+            });
+            mapping.sync().unwrap();
+            (0..32).for_each(|page| store(&mapping, page * PAGE, &[202]));
+            drop(mapping);
+            drop(volume);
+            let volume = Volume::mount(device.clone(), quiet()).unwrap();
+            let all = content(&volume, find(&volume, "file").unwrap());
+            let firsts: Vec<u8> = all.iter().step_by(PAGE).copied().collect();
+            assert_eq!(firsts, [201; 32], "{mechanism:?} {policy}");
+        }
+    }
+}
+
+#[test]
+fn unmapping_keeps_what_is_being_written() {
+    for mechanism in mechanisms() {
+        let faulty = Arc::new(FaultyDevice::new(MemoryDevice::new(32 * MIB)));
+        make(&faulty, 64);
+        let volume = Volume::mount(faulty.clone(), quiet()).unwrap();
+        let inode = create(&volume, "file").unwrap();
+        grow(&volume, inode, 8);
+        let mapping = map(&volume, inode, 8, mechanism);
+        store(&mapping, 0, &[1; 8 * PAGE]);
+        faulty.set_latency(BlockOperation::Write, Duration::from_millis(150));
+        std::thread::scope(|scope| {
+            let volume = &volume;
+            let sync = scope.spawn(move || volume.fsync(inode, false).unwrap());
+            std::thread::sleep(Duration::from_millis(50));
+            store(&mapping, 0, &[2]);
+            drop(mapping);
+            volume.write(inode, 4096, &[3; PAGE], false).unwrap();
+            sync.join().unwrap();
+        });
+        assert_eq!(content(&volume, inode)[..PAGE + 1][PAGE - 1..], [1, 3]);
+        drop(volume);
+        let volume = Volume::mount(faulty.clone(), quiet()).unwrap();
+        let all = content(&volume, find(&volume, "file").unwrap());
+        assert_eq!(all, [1; 8 * PAGE], "{mechanism:?}");
+    }
+}
+
+#[test]
+fn a_file_without_a_name_stays_while_it_is_mapped() {
+    for mechanism in mechanisms() {
+        let (device, volume) = fresh(32);
+        let inode = put(&volume, "file", &[1; 2 * PAGE]);
+        let mapping = map(&volume, inode, 2, mechanism);
+        volume.unlink(braidfs::ROOT_INODE, b"file").unwrap();
+        volume.forget(inode, u64::MAX);
+        store(&mapping, 1, &[2]);
+        assert_eq!(load(&mapping, 0, 3), [1, 2, 1], "{mechanism:?}");
+        drop(mapping);
+        assert!(volume.getattr(inode).is_err(), "{mechanism:?}: nobody needs it any more");
+        volume.unmount().unwrap();
+        drop(volume);
+        assert_clean(&device);
+    }
+}
