@@ -229,7 +229,7 @@ impl Steps {
     fn content_step(&mut self, model: &Model) -> Step {
         let path = self.known(model, 'f');
         let offset = self.offset();
-        match self.below(14) {
+        match self.below(15) {
             0..=1 => Step::Truncate { path, size: offset },
             2 => Step::Punch { path, offset, length: 1 + self.below(2 * self.scale.write_bytes()) },
             3 => Step::Allocate {
@@ -238,13 +238,24 @@ impl Steps {
                 length: 1 + self.below(2 * self.scale.write_bytes()),
             },
             4 => Step::Zero { path, offset, length: 1 + self.below(self.scale.write_bytes()) },
-            5 => {
-                let (to, to_offset) = (self.known(model, 'f'), self.offset());
-                let length = 1 + self.below(2 * self.scale.write_bytes());
-                Step::Copy { from: path, from_offset: offset, to, to_offset, length }
-            }
+            5..=6 => self.copy_step(model, path, offset),
             _ => Step::Write { path, offset, data: self.data() },
         }
+    }
+
+    /// Half of the copies lie so that blocks can be shared, some of them long.
+    fn copy_step(&mut self, model: &Model, from: String, from_offset: u64) -> Step {
+        let (to, to_offset) = (self.known(model, 'f'), self.offset());
+        let bytes = match self.below(3) {
+            0 => self.scale.file_bytes(),
+            _ => 2 * self.scale.write_bytes(),
+        };
+        let length = 1 + self.below(bytes);
+        let to_offset = match self.below(2) {
+            0 => to_offset,
+            _ => to_offset / 4096 * 4096 + from_offset % 4096,
+        };
+        Step::Copy { from, from_offset, to, to_offset, length }
     }
 
     fn name_step(&mut self, model: &Model) -> Step {

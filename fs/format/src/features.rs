@@ -18,5 +18,8 @@ bitflags! {
     pub struct IncompatFeatures: u64 {
         /// Inline extents in the tree; every volume has it.
         const INLINE_EXTENTS = 1 << 0;
+        /// Several extents may refer to one block; [`KeyKind::Shared`](crate::KeyKind::Shared)
+        /// items in the tree count them. Set by the first who shares.
+        const SHARED_EXTENTS = 1 << 1;
     }
 }

@@ -6,11 +6,13 @@
 mod dirent;
 mod extent;
 mod inode;
+mod shared;
 mod xattr;
 
 pub use dirent::{DIRENT_HEADER_BYTES, DirentBucket, DirentEntry, MAX_DIRENT_SLOT};
 pub use extent::{EXTENT_HEADER_BYTES, Extent, ExtentContent};
 pub use inode::{FileKind, INODE_RECORD_BYTES, InodeRecord, Timestamp};
+pub use shared::{SHARED_RANGE_BYTES, SharedRange};
 pub use xattr::{XATTR_HEADER_BYTES, XattrBucket, XattrEntry};
 
 use crate::codec::Reader;
@@ -45,6 +47,8 @@ pub enum Item {
     /// Under [`KeyKind::Orphan`]: the inode has no name left and is to be
     /// deleted when nobody has it open, or at the next mount.
     Orphan,
+    /// Under [`KeyKind::Shared`].
+    Shared(SharedRange),
 }
 
 impl Item {
@@ -56,6 +60,7 @@ impl Item {
             Self::Dirent(_) => KeyKind::Dirent,
             Self::Extent(_) => KeyKind::Extent,
             Self::Orphan => KeyKind::Orphan,
+            Self::Shared(_) => KeyKind::Shared,
         }
     }
 
@@ -67,6 +72,7 @@ impl Item {
             Self::Dirent(bucket) => bucket.encoded_bytes(),
             Self::Extent(extent) => extent.encoded_bytes(),
             Self::Orphan => 0,
+            Self::Shared(_) => SHARED_RANGE_BYTES,
         }
     }
 
@@ -88,6 +94,7 @@ impl Item {
             Self::Dirent(bucket) => bucket.write(out),
             Self::Extent(extent) => extent.write(out),
             Self::Orphan => {}
+            Self::Shared(range) => range.write(out),
         }
         Ok(())
     }
@@ -117,6 +124,7 @@ impl Item {
             KeyKind::Dirent => Self::Dirent(DirentBucket::read(item)?),
             KeyKind::Extent => Self::Extent(Extent::read(item)?),
             KeyKind::Orphan => item.finish().map(|()| Self::Orphan)?,
+            KeyKind::Shared => Self::Shared(SharedRange::read(item)?),
         })
     }
 
@@ -127,6 +135,7 @@ impl Item {
             Self::Dirent(bucket) => bucket.check(),
             Self::Extent(extent) => extent.check(),
             Self::Orphan => Ok(()),
+            Self::Shared(range) => range.check(),
         }
     }
 
@@ -143,5 +152,6 @@ fn record_name(kind: KeyKind) -> &'static str {
         KeyKind::Dirent => dirent::RECORD,
         KeyKind::Extent => Extent::RECORD,
         KeyKind::Orphan => "orphan record",
+        KeyKind::Shared => SharedRange::RECORD,
     }
 }

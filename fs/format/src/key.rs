@@ -2,7 +2,7 @@
 
 use crate::codec::{Put, Reader};
 use crate::error::FormatError;
-use crate::geometry::InodeNumber;
+use crate::geometry::{BlockAddress, InodeNumber};
 use crate::name_hash::NameHasher;
 
 const RECORD: &str = "key";
@@ -21,6 +21,8 @@ pub enum KeyKind {
     Extent = 4,
     /// [`Item::Orphan`](crate::Item::Orphan) under inode 0, offset is the orphan's number.
     Orphan = 5,
+    /// [`Item::Shared`](crate::Item::Shared) under inode 0, offset is the first block on disk.
+    Shared = 6,
 }
 
 /// A key of the tree; the derived order is the order on disk.
@@ -43,6 +45,7 @@ impl KeyKind {
             3 => Self::Dirent,
             4 => Self::Extent,
             5 => Self::Orphan,
+            6 => Self::Shared,
             _ => return None,
         })
     }
@@ -73,6 +76,10 @@ impl Key {
     /// The key of the orphan record of `inode`.
     pub const fn orphan(inode: InodeNumber) -> Self {
         Self { inode: 0, kind: KeyKind::Orphan, offset: inode }
+    }
+    /// The key of the range of shared blocks that begins at `address`.
+    pub const fn shared(address: BlockAddress) -> Self {
+        Self { inode: 0, kind: KeyKind::Shared, offset: address }
     }
 
     /// Appends the [`Key::BYTES`] bytes of this key.
@@ -108,8 +115,9 @@ impl Key {
     /// may reach is checked with its length.
     pub(crate) fn check(&self) -> Result<(), FormatError> {
         let bad = |offset, detail| Err(FormatError::bad_field(RECORD, offset, detail));
-        if (self.inode == 0) != (self.kind == KeyKind::Orphan) {
-            return bad(0, "orphan records, and only they, stand under inode 0");
+        let of_volume = matches!(self.kind, KeyKind::Orphan | KeyKind::Shared);
+        if (self.inode == 0) != of_volume {
+            return bad(0, "orphan records and shared ranges, and only they, stand under inode 0");
         }
         match self.kind {
             KeyKind::Inode if self.offset != 0 => bad(9, "an inode record's offset is not 0"),
@@ -117,6 +125,7 @@ impl Key {
                 bad(9, "no name hashes to this offset")
             }
             KeyKind::Orphan if self.offset == 0 => bad(9, "inode 0 cannot be an orphan"),
+            KeyKind::Shared if self.offset == 0 => bad(9, "block 0 cannot be shared"),
             _ => Ok(()),
         }
     }

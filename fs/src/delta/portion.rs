@@ -11,7 +11,7 @@ use braidfs_format::{
     DeltaNumber, ExtentContent, InodeNumber, InodeRecord, Item, Key, LogRecord, MapChange,
 };
 use braidfs_pagecache::Frozen;
-use braidfs_store::ChangeSet;
+use braidfs_store::{ChangeSet, UNBORN};
 
 use super::change_table::ChangeTable;
 use super::commit::StagedDelta;
@@ -175,13 +175,15 @@ fn change_bytes(change: &MapChange) -> u64 {
     HEADER_BYTES + extent as u64
 }
 
-/// The change with the birth of its blocks set to the delta that publishes them: blocks may have been
-/// preallocated while an earlier delta was open.
+/// The change with the birth of new blocks set to the delta that publishes them. Blocks that another
+/// extent shares keep theirs: they are as old as they were.
 fn born_in(mut change: MapChange, delta: DeltaNumber) -> MapChange {
     if let Some(extent) = &mut change.extent {
         match &mut extent.content {
             ExtentContent::Blocks { birth, .. } | ExtentContent::Unwritten { birth, .. } => {
-                *birth = delta;
+                if *birth == UNBORN {
+                    *birth = delta;
+                }
             }
             ExtentContent::Inline { .. } => {}
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use braidfs_format::item::MAX_TREE_INLINE_BYTES;
 use braidfs_format::{BLOCK_SIZE, Extent, ExtentContent, InodeNumber, MapChange};
 use braidfs_pagecache::Frozen;
-use braidfs_store::{RangeMap, Reservation};
+use braidfs_store::{RangeMap, Reservation, UNBORN};
 
 use super::commit::Committer;
 use super::portion::Staging;
@@ -62,13 +62,13 @@ impl Committer {
                 match (inline, page.bytes()) {
                     (None, Some(bytes)) => pending.push(bytes),
                     (inline, _) => {
-                        self.write_run(at, &mut pending, reservation, staging, &mut written)?;
+                        self.write_run(at, &mut pending, reservation, &mut written)?;
                         written.extend(inline);
                     }
                 }
                 at += 1;
             }
-            self.write_run(at, &mut pending, reservation, staging, &mut written)?;
+            self.write_run(at, &mut pending, reservation, &mut written)?;
         }
         Ok(written)
     }
@@ -79,14 +79,13 @@ impl Committer {
         end: u64,
         pending: &mut Vec<&[u8; BLOCK_SIZE]>,
         reservation: &mut Reservation,
-        staging: &Staging,
         written: &mut Vec<MapChange>,
     ) -> FsResult<()> {
         if pending.is_empty() {
             return Ok(());
         }
         let mut start = end - pending.len() as u64;
-        for extent in self.store.write_data(reservation, staging.number(), pending)? {
+        for extent in self.store.write_data(reservation, UNBORN, pending)? {
             let length = u64::from(extent.length);
             written.push(MapChange { start, length, extent: Some(extent) });
             start += length;

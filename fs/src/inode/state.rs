@@ -238,6 +238,16 @@ impl InodeState {
         self.removed
     }
 
+    /// Whether the store knows the content and the map as they are now.
+    pub fn is_published(&self) -> bool {
+        self.data_delta.is_none() && self.frozen.is_none() && !self.staging
+    }
+
+    /// How many runs of the map have changes that no delta has staged.
+    pub fn unstaged_runs(&self) -> usize {
+        self.map.len()
+    }
+
     /// Whether the inode could leave memory as far as its own state goes.
     pub fn is_idle(&self) -> bool {
         !self.is_dirty()

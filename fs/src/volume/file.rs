@@ -149,7 +149,7 @@ impl Volume {
 
     /// Takes back what a write up to `end` left past the end of the file before it failed: it must not
     /// show when the file grows later.
-    fn drop_past_end(&self, inode: &PinnedInode<'_>, end: u64) {
+    pub(super) fn drop_past_end(&self, inode: &PinnedInode<'_>, end: u64) {
         let size = inode.state().record.size;
         if end <= size {
             return;

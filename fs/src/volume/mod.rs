@@ -16,6 +16,7 @@ mod admission;
 mod attributes;
 mod background;
 mod control;
+mod copy;
 mod create;
 mod extended;
 mod file;

@@ -1,10 +1,10 @@
-//! Ranges of files: preallocating, punching, zeroing, seeking data and holes, copying.
+//! Ranges of files: preallocating, punching, zeroing, seeking data and holes.
 
 use std::ops::Range;
 
 use braidfs_format::{BLOCK_SIZE, ExtentContent, InodeNumber, MapChange};
 use braidfs_pagecache::Admission;
-use braidfs_store::Reservation;
+use braidfs_store::{Reservation, UNBORN};
 
 use super::Volume;
 use super::admission::DataChange;
@@ -16,8 +16,6 @@ use crate::inode::{Backed, Inode, InodeState, PinnedInode, now};
 use crate::types::{FallocateMode, SeekTarget};
 
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
-/// Bytes that `copy_file_range` moves at a time.
-const COPY_BYTES: usize = 1 << 20;
 /// Blocks whose map `seek` looks at in one go, at first.
 const SEEK_BLOCKS: u64 = 1 << 16;
 
@@ -148,8 +146,7 @@ impl Volume {
         for (hole_end, next_start) in ends.chain([(blocks.end, blocks.end)]) {
             if hole_end > start {
                 let count = hole_end - start;
-                let extents =
-                    self.store.allocate_unwritten(&mut reservation, guard.delta(), count)?;
+                let extents = self.store.allocate_unwritten(&mut reservation, UNBORN, count)?;
                 self.change_data(guard, inode, |state| {
                     for extent in extents {
                         let length = u64::from(extent.length);
@@ -269,47 +266,6 @@ impl Volume {
             }
         }
         Ok(blocks.end)
-    }
-
-    /// Copies `length` bytes from one file to another, or within one; returns how many there were to
-    /// copy: the source's end, as it is at first, ends the range. The ranges must not overlap within
-    /// one file.
-    ///
-    /// # Errors
-    /// `Invalid` for overlapping ranges; those of reading and writing.
-    pub fn copy_file_range(
-        &self,
-        from: InodeNumber,
-        from_offset: u64,
-        to: InodeNumber,
-        to_offset: u64,
-        length: u64,
-    ) -> FsResult<u64> {
-        let size =
-            self.pin_regular(from).map_err(|error| error.during("copy"))?.state().record.size;
-        let length = length.min(size.saturating_sub(from_offset));
-        let overlap = from_offset.abs_diff(to_offset) < length;
-        if from == to && overlap {
-            let detail = "the ranges overlap";
-            return Err(FsError::new(FsErrorKind::Invalid, detail).during("copy").on(from));
-        }
-        let mut buffer = Vec::new();
-        let mut copied = 0;
-        while copied < length {
-            let want = usize::try_from(length - copied).unwrap_or(COPY_BYTES).min(COPY_BYTES);
-            buffer.resize(want, 0);
-            let count = self.read(from, from_offset + copied, &mut buffer)?;
-            if count == 0 {
-                break;
-            }
-            let written = self.write(to, to_offset + copied, &buffer[..count], false);
-            match written {
-                Ok(written) => copied += written as u64,
-                Err(error) if copied == 0 => return Err(error),
-                Err(_) => break,
-            }
-        }
-        Ok(copied)
     }
 }
 

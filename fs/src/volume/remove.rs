@@ -146,7 +146,7 @@ impl Volume {
 
     /// Deletes what the last mount left without names.
     pub(super) fn delete_orphans(&self) -> FsResult<()> {
-        let end = Key { inode: 1, ..Key::MIN };
+        let end = Key::shared(0);
         let mut from = Key::orphan(0);
         loop {
             let batch = self.store.range(from, end, ORPHAN_BATCH)?;

@@ -10,7 +10,7 @@ use crate::error::{StoreError, StoreErrorKind};
 /// maps are changed, each in the order it has here.
 ///
 /// The blocks of every extent in it must have been written for this delta and be referenced
-/// nowhere else: an extent is never shared.
+/// nowhere else, or have been shared by [`Store::share`](crate::Store::share).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangeSet {
     /// Items by key; `None` deletes. Never of the kind [`KeyKind::Extent`]: those go by `maps`.
@@ -53,6 +53,9 @@ pub(crate) fn check_record(record: &LogRecord, geometry: &Geometry) -> Result<()
     match record {
         LogRecord::Put { key, .. } | LogRecord::Delete { key } if key.kind == KeyKind::Extent => {
             bad(StoreErrorKind::Invalid, format!("an extent is put as an item: {key:?}"))
+        }
+        LogRecord::Put { key, .. } | LogRecord::Delete { key } if key.kind == KeyKind::Shared => {
+            bad(StoreErrorKind::Invalid, format!("only a unify counts shared blocks: {key:?}"))
         }
         LogRecord::Map { change, inode } => {
             match change.extent.as_ref().and_then(|extent| extent.blocks()) {

@@ -89,6 +89,7 @@ impl Store {
         layers.merge_through(self.flusher.durable(), |delta, runs| self.free_after(delta, runs));
         let released = self.space.release_through(self.flusher.recorded());
         layers.retire(released);
+        layers.update_any_shared(&self.any_shared);
     }
 
     /// Hands over blocks that `delta` superseded. That they were not in use is a bug or a damaged

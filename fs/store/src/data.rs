@@ -13,6 +13,9 @@ use crate::layers::run_of;
 use crate::space::{BlockRun, Reservation};
 use crate::store::Store;
 
+/// The birth of blocks that no delta has published yet: [`Store::publish`] must get the delta's.
+pub const UNBORN: DeltaNumber = 0;
+
 /// One block of a file in memory.
 pub type Page = [u8; BLOCK_SIZE];
 
@@ -71,11 +74,6 @@ impl Store {
         Ok(extents)
     }
 
-    /// Gives back the blocks of an extent that no published change set ever held.
-    pub fn release_unpublished(&self, extent: &Extent) {
-        self.free_unused(run_of(extent).as_slice());
-    }
-
     /// Fills `pages` with the blocks of `extent` from its block `skip_blocks` on.
     ///
     /// # Errors
@@ -115,7 +113,7 @@ impl Store {
         before: &[Extent],
     ) -> Result<BlockRun, StoreError> {
         self.space.allocate_run(reservation, wanted).inspect_err(|_| {
-            before.iter().for_each(|extent| self.release_unpublished(extent));
+            before.iter().for_each(|extent| self.free_unused(run_of(extent).as_slice()));
         })
     }
 

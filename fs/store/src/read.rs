@@ -5,7 +5,7 @@ use std::ops::Range;
 use braidfs_format::{Extent, InodeNumber, Item, Key, KeyKind};
 
 use crate::error::StoreError;
-use crate::layers::{Chunk, Mapped, View, successor};
+use crate::layers::{Chunk, Mapped, Origin, View, successor};
 use crate::range_map::slice;
 use crate::store::Store;
 
@@ -61,14 +61,20 @@ impl Store {
             return Ok(Vec::new());
         }
         let overlay = self.layers.read().map(inode, blocks);
-        let mut runs = overlay.known;
+        let mut below = Vec::new();
         for gap in overlay.gaps {
-            map_tree(&overlay.view, inode, gap, &mut runs)?;
+            map_tree(&overlay.view, inode, gap, &mut below)?;
         }
-        runs.sort_unstable_by_key(|(start, _)| *start);
-        let pin = overlay.view.pin;
-        let mapped = |(start, extent)| Mapped { start, extent, pin: pin.clone() };
-        Ok(runs.into_iter().map(mapped).collect())
+        let (pin, generation) = (overlay.view.pin, overlay.generation);
+        let mapped = |logged| {
+            let origin = Origin { logged, generation };
+            let pin = &pin;
+            move |(start, extent)| Mapped { start, extent, pin: pin.clone(), origin }
+        };
+        let logged = overlay.known.into_iter().map(mapped(true));
+        let mut runs: Vec<Mapped> = logged.chain(below.into_iter().map(mapped(false))).collect();
+        runs.sort_unstable_by_key(|mapped| mapped.start);
+        Ok(runs)
     }
 }
 

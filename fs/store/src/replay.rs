@@ -16,8 +16,9 @@ use braidfs_format::{
 use crate::change::check_record;
 use crate::data::check_block;
 use crate::error::{ErrorContext, StoreError, StoreErrorKind};
-use crate::layers::{Layer, Layers};
+use crate::layers::{AnyShared, Layer, Layers};
 use crate::log::{LogReader, Placed, RingStart, Step};
+use crate::range_counts::RangeCounts;
 use crate::space::{BlockRun, Space};
 
 /// Blocks of data that are read at once to be verified.
@@ -49,6 +50,8 @@ pub(crate) struct Replayed {
     pub(crate) transactions: VecDeque<Placed>,
     /// The highest mark in the chain.
     pub(crate) recorded: DeltaNumber,
+    /// Whether it found shared blocks.
+    pub(crate) any_shared: AnyShared,
     /// What each applied delta superseded.
     superseded: Vec<(DeltaNumber, Vec<BlockRun>)>,
 }
@@ -109,6 +112,46 @@ impl Replayed {
         }
         Ok(())
     }
+
+    /// As [`Self::adopt`], on a volume whose extents may share blocks.
+    pub(crate) fn adopt_shared(
+        &mut self,
+        layers: &mut Layers,
+        space: &Space,
+    ) -> Result<(), StoreError> {
+        let mut references = RangeCounts::default();
+        layers.logged().runs().for_each(|run| references.change(run, |count| count + 1));
+        let mut tracked = RangeCounts::default();
+        for (run, count) in references.iter() {
+            for (part, in_tree) in space.parts_in_tree(run)? {
+                if !in_tree {
+                    space.adopt(part)?;
+                }
+                if in_tree || count > 1 {
+                    tracked.change(part, |_| count);
+                }
+            }
+        }
+        layers.set_sharing(tracked, &self.any_shared);
+        // The newest first: a block that several deltas superseded waits for the last of them.
+        for (delta, runs) in std::mem::take(&mut self.superseded).into_iter().rev() {
+            if delta > self.recorded {
+                runs.into_iter().try_for_each(|run| adopt_superseded(space, run, delta))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes what `delta` superseded, and nothing refers to any more, out of the free space for a while.
+fn adopt_superseded(space: &Space, run: BlockRun, delta: DeltaNumber) -> Result<(), StoreError> {
+    for (part, in_use) in space.parts_in_use(run)? {
+        if !in_use {
+            space.adopt(part)?;
+            space.free_after(part, delta)?;
+        }
+    }
+    Ok(())
 }
 
 struct Replay<'a> {
@@ -131,6 +174,7 @@ impl<'a> Replay<'a> {
             report: ReplayReport::default(),
             transactions: VecDeque::new(),
             recorded: superblock.unified_through,
+            any_shared: AnyShared::default(),
             superseded: Vec::new(),
         };
         Self { device, geometry, layers, waiting: VecDeque::new(), out }
@@ -153,7 +197,7 @@ impl<'a> Replay<'a> {
     /// Applies what no mark covers, as long as the data fits.
     fn verify_rest(&mut self) -> Result<(), StoreError> {
         while let Some((placed, records)) = self.waiting.pop_front() {
-            match self.verify(&records) {
+            match self.verify(placed.delta, &records) {
                 Ok(()) => self.apply(placed, records),
                 Err(error) if error.kind() == StoreErrorKind::Corrupt => {
                     let reason = format!("the data of delta {} is not whole", placed.delta);
@@ -176,13 +220,15 @@ impl<'a> Replay<'a> {
         self.layers.merge_through(placed.delta, |delta, runs| superseded.push((delta, runs)));
     }
 
-    /// Reads every block of data that the records refer to, in order of addresses.
-    fn verify(&mut self, records: &[LogRecord]) -> Result<(), StoreError> {
+    /// Reads every block of data that `delta` has written, in order of addresses. Older blocks that
+    /// it refers to, as those of a file that it shares, were verified with the delta of their birth.
+    fn verify(&mut self, delta: DeltaNumber, records: &[LogRecord]) -> Result<(), StoreError> {
         let mut blocks: Vec<(BlockAddress, u32)> = Vec::new();
         for record in records {
             if let LogRecord::Map { change, .. } = record
-                && let Some(ExtentContent::Blocks { address, checksums, .. }) =
+                && let Some(ExtentContent::Blocks { address, checksums, birth }) =
                     change.extent.as_ref().map(|extent| &extent.content)
+                && *birth >= delta
             {
                 blocks.extend((*address..).zip(checksums.iter().copied()));
             }

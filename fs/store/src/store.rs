@@ -7,17 +7,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use braidfs_block::BlockDevice;
-use braidfs_format::{Geometry, InodeNumber, NameHasher, Superblock};
+use braidfs_format::{Geometry, IncompatFeatures, InodeNumber, NameHasher, Superblock};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::change::ChangeSet;
 use crate::error::{StoreError, StoreErrorKind};
 use crate::flusher::{Flusher, Written};
-use crate::layers::Layers;
+use crate::layers::{AnyShared, Layers};
 use crate::log::Ring;
 use crate::metadata_reserve::MetadataReserve;
 use crate::poison::Poison;
@@ -26,6 +26,7 @@ use crate::space::{Reservation, Space};
 use crate::statistics::Counters;
 use crate::superblocks;
 use crate::tree::{NodeStore, Tree};
+use crate::unify::Reason;
 
 /// How a volume is to be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,10 @@ pub struct Store {
     pub(crate) unify_lock: Mutex<()>,
     pub(crate) ring: Mutex<Ring>,
     pub(crate) layers: RwLock<Layers>,
+    /// Whether the layers count references to shared blocks.
+    pub(crate) any_shared: AnyShared,
+    /// The next unify must write that extents may share blocks.
+    pub(crate) wants_sharing: AtomicBool,
     /// The one in force.
     pub(crate) superblock: Mutex<Superblock>,
     pub(crate) metadata_reserve: MetadataReserve,
@@ -98,7 +103,11 @@ impl Store {
             Arc::clone(&space),
         );
         let mut replayed = replay(&*device, &superblock, &mut layers, progress)?;
-        replayed.adopt(&layers, &space)?;
+        if superblock.incompat.contains(IncompatFeatures::SHARED_EXTENTS) {
+            replayed.adopt_shared(&mut layers, &space)?;
+        } else {
+            replayed.adopt(&layers, &space)?;
+        }
         let report = std::mem::take(&mut replayed.report);
         let store = Self::assemble(device, &options, superblock, layers, nodes, space, replayed);
         if !options.read_only {
@@ -118,7 +127,7 @@ impl Store {
     ) -> Self {
         let geometry = superblock.geometry;
         let mount_id = Uuid::new_v4().as_u64_pair().0;
-        let Replayed { transactions, recorded, .. } = replayed;
+        let Replayed { transactions, recorded, any_shared, .. } = replayed;
         let written = newest(&transactions, &superblock);
         let start = ring_start(&superblock);
         let ring = Ring::new(&geometry, superblock.volume_id, mount_id, start, transactions);
@@ -131,6 +140,8 @@ impl Store {
             unify_lock: Mutex::new(()),
             ring: Mutex::new(ring),
             layers: RwLock::new(layers),
+            any_shared,
+            wants_sharing: AtomicBool::new(false),
             superblock: Mutex::new(superblock),
             metadata_reserve: MetadataReserve::default(),
             space,
@@ -161,7 +172,7 @@ impl Store {
         self.poison.check()?;
         let _turn = self.unify_lock.lock();
         self.make_durable(self.flusher.written())?;
-        match self.unify_durable(true) {
+        match self.unify_durable(Reason::Closing) {
             Err(error) if error.kind() == StoreErrorKind::NoSpace => {
                 tracing::warn!(%error, "the log stays as it is; the next mount replays it");
             }

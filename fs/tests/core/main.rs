@@ -23,6 +23,8 @@ macro_rules! same_under {
             mod names;
             #[path = "ranges.rs"]
             mod ranges;
+            #[path = "sharing.rs"]
+            mod sharing;
             #[path = "support.rs"]
             mod support;
             #[path = "times.rs"]

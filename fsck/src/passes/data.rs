@@ -25,7 +25,7 @@ pub(crate) fn units(known: &Known) -> u64 {
 /// Runs the pass.
 pub(crate) fn run(scope: &Scope<'_>, known: &mut Known) -> Result<(), Halt> {
     let Some(merged) = known.view(scope) else { return Ok(()) };
-    let verifier = Verifier::new(scope, merged.superblock.geometry);
+    let verifier = Verifier::new(scope, merged.superblock);
     let mut sweep = Sweep { scope, verifier, batch: Vec::new(), blocks: 0 };
     merged.walk(Kinds::EXTENTS, &mut sweep)?;
     sweep.read_batch()?;

@@ -52,4 +52,22 @@ problem_table! {
     message: "the tree has {found} nodes, the superblock says {expected}",
     repair: "write the right number",
     PREEN;
+
+    SHARED_COUNT_LOW = "B0311", Error, "blocks have more owners than are counted",
+    message: "{count} blocks from block {block} have {expected} references beyond the first, and \
+              {found} are counted: they would be freed while a file still has them",
+    repair: "count them anew",
+    PREEN;
+
+    SHARED_COUNT_HIGH = "B0312", Error, "blocks have fewer owners than are counted",
+    message: "{count} blocks from block {block} have {expected} references beyond the first, and \
+              {found} are counted: they would never be free again",
+    repair: "count them anew",
+    PREEN;
+
+    SHARED_UNEXPECTED = "B0313", Error, "shared blocks are counted, and the volume has none",
+    message: "the tree counts references to block {block}, and the superblock does not have the \
+              feature of shared extents",
+    repair: "drop the count, or set the feature if blocks are shared",
+    RECHECK;
 }

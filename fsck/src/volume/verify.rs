@@ -1,14 +1,18 @@
 //! Comparing data with its checksums.
 //!
 //! Extents that lie on top of each other could make a small volume a long work, so there is a
-//! budget of twice the volume's size; what is beyond it counts as a mismatch.
+//! budget of twice the volume's size, or more where extents may share blocks; what is beyond it
+//! counts as a mismatch.
 
 use std::fmt;
 use std::ops::Range;
 
 use braidfs_block::BlockError;
 use braidfs_format::item::MAX_EXTENT_BLOCKS;
-use braidfs_format::{BLOCK_SIZE, BlockAddress, Extent, ExtentContent, Geometry, block_checksum};
+use braidfs_format::{
+    BLOCK_SIZE, BlockAddress, Extent, ExtentContent, Geometry, IncompatFeatures, Superblock,
+    block_checksum,
+};
 
 use super::scope::Scope;
 
@@ -53,6 +57,11 @@ impl fmt::Display for Cause {
     }
 }
 
+/// How often over a volume may be read.
+const BUDGET_FACTOR: u64 = 2;
+/// The same where extents may share blocks: files that lie far apart read them again.
+const SHARING_BUDGET_FACTOR: u64 = 64;
+
 /// Blocks that are read at once; no extent with data is longer.
 pub(crate) const WINDOW_BLOCKS: u64 = MAX_EXTENT_BLOCKS as u64;
 
@@ -66,12 +75,30 @@ pub(crate) struct Verifier<'a> {
     /// Whether one of them could not be read, so that none is there.
     window_failed: bool,
     blocks_read: u64,
+    /// Whether extents may share blocks: then only what is read from the device counts.
+    sharing: bool,
+    loaded: u64,
+    budget: u64,
 }
 
 impl<'a> Verifier<'a> {
-    pub(crate) fn new(scope: &'a Scope<'a>, geometry: Geometry) -> Self {
+    pub(crate) fn new(scope: &'a Scope<'a>, superblock: &Superblock) -> Self {
+        let geometry = superblock.geometry;
+        let sharing = superblock.incompat.contains(IncompatFeatures::SHARED_EXTENTS);
+        let factor = if sharing { SHARING_BUDGET_FACTOR } else { BUDGET_FACTOR };
+        let budget = geometry.block_count.saturating_mul(factor);
         let buffer = vec![0; WINDOW_BLOCKS as usize * BLOCK_SIZE];
-        Self { scope, geometry, buffer, window: 0..0, window_failed: false, blocks_read: 0 }
+        Self {
+            scope,
+            geometry,
+            buffer,
+            window: 0..0,
+            window_failed: false,
+            blocks_read: 0,
+            sharing,
+            loaded: 0,
+            budget,
+        }
     }
 
     pub(crate) fn blocks_read(&self) -> u64 {
@@ -95,7 +122,8 @@ impl<'a> Verifier<'a> {
         if !self.geometry.holds_data(*address, length) {
             return whole(Cause::Outside);
         }
-        if self.blocks_read + length > 2 * self.geometry.block_count {
+        let spent = if self.sharing { self.loaded } else { self.blocks_read };
+        if spent + length > self.budget {
             return whole(Cause::BudgetSpent);
         }
         self.blocks_read += length;
@@ -116,6 +144,7 @@ impl<'a> Verifier<'a> {
         let within = self.geometry.holds_data(blocks.start, ahead);
         let end = if within { blocks.start + ahead } else { blocks.end };
         self.window = blocks.start..end;
+        self.loaded += end - blocks.start;
         let bytes = (end - blocks.start) as usize * BLOCK_SIZE;
         let buffer = self.buffer.get_mut(..bytes).unwrap_or_default();
         self.window_failed = self.scope.read(blocks.start, buffer).is_err();

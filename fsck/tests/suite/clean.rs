@@ -1,5 +1,6 @@
 //! Sound volumes: nothing is found, and the log is looked at as its replay will leave it.
 
+use braidfs_format::{InodeRecord, Item, Key};
 use braidfs_fsck::{CheckOptions, PassStatus, Report, Silent, check};
 
 use crate::support::*;
@@ -19,6 +20,40 @@ fn the_sample_is_clean() {
     assert_eq!((totals.inodes, totals.directories, totals.orphans), (9, 3, 1));
     assert_eq!((totals.mapped_blocks, totals.data_blocks_read), (16, 6));
     assert_eq!(report.log.unwrap().replayed, 0);
+}
+
+#[test]
+fn shared_blocks_are_clean_if_they_are_counted() {
+    for volume in [sharing(&[(0, 3, 1)]), sharing(&[(0, 1, 1), (1, 2, 1)]), shared_often(3)] {
+        let report = check_all(&volume.build());
+        assert_clean(&report);
+        // Those that are shared are compared for each of their files.
+        assert!(report.totals.unwrap().data_blocks_read >= 13);
+    }
+}
+
+#[test]
+fn a_log_may_share_blocks_of_the_tree_and_of_itself() {
+    let mut volume = sharing(&[(0, 3, 1)]);
+    volume.clean = false;
+    let extent = match volume.items.get(&Key::extent(SHARER, 0)) {
+        Some(Item::Extent(extent)) => extent.clone(),
+        other => panic!("the sharer has {other:?}"),
+    };
+    let written = volume.write_pages(11, &data_pages(20, 2));
+    let record = volume.record(SHARER).clone();
+    let with = |size_blocks: u64, blocks: u64| {
+        let record = InodeRecord { size: size_blocks * 4096, blocks, ..record.clone() };
+        Item::Inode(record)
+    };
+    volume.transactions = vec![
+        Transaction::default().map(SHARER, 8, written.clone()).put(Key::inode(SHARER), with(10, 6)),
+        Transaction::default()
+            .map(SHARER, 20, extent)
+            .map(SHARER, 30, written)
+            .put(Key::inode(SHARER), with(32, 11)),
+    ];
+    assert_clean(&check_all(&volume.build()));
 }
 
 #[test]

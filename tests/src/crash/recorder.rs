@@ -7,7 +7,7 @@ use braidfs::MountOptions;
 use braidfs_block::{BlockDevice, MemoryDevice, Recording, RecordingDevice};
 
 use super::liar::{Lie, LyingDevice};
-use crate::model::Tree;
+use crate::model::{Model, Tree};
 use crate::steps::{Scale, Step, Steps};
 use crate::world::{LOG_BLOCKS, VOLUME_BYTES, World, format, repeatable};
 
@@ -122,16 +122,28 @@ impl Recorder {
         if let Step::Remount = step {
             return self.remount();
         }
-        let before = self.deltas();
+        let (before, deltas) = (self.world.model.clone(), self.deltas());
         let worked = self.world.apply(step);
-        if self.deltas() > before {
-            let expected = step.is_commit() || matches!(step, Step::Unify);
-            assert!(expected, "{step:?} made a delta, which the harness can't follow");
+        match step {
+            Step::Copy { from, .. } if self.deltas() > deltas => self.copied(before, step, from),
+            _ if self.deltas() > deltas => {
+                let expected = step.is_commit() || matches!(step, Step::Unify);
+                assert!(expected, "{step:?} made a delta, which the harness can't follow");
+            }
+            _ => {}
         }
         self.note_deltas();
         if worked && step.is_commit() {
             self.device.mark(ACKNOWLEDGED, self.deltas());
         }
+    }
+
+    /// A copy has published its source before it changed anything, as an fsync does.
+    fn copied(&mut self, before: Model, step: &Step, source: &str) {
+        let after = std::mem::replace(&mut self.world.model, before);
+        self.world.model.stage_file(source);
+        self.note_deltas();
+        self.world.repeat_on_model(step, &after);
     }
 
     /// As [`Self::apply`] on a volume that is nearly full: the step may find no space, and the volume may make everything
@@ -140,6 +152,10 @@ impl Recorder {
     /// # Panics
     /// If volume and model disagree otherwise.
     pub fn apply_when_nearly_full(&mut self, step: &Step) {
+        if let Step::Copy { from, .. } = step {
+            // So that the copy itself need not publish its source.
+            self.apply_when_nearly_full(&Step::Fsync { path: from.clone() });
+        }
         self.trace.push(step.clone());
         let (before, deltas) = (self.world.model.clone(), self.deltas());
         let is_refused = self.world.apply_unless_full(step);

@@ -190,6 +190,9 @@ impl LogRecord {
             Self::Put { key, .. } | Self::Delete { key } if key.kind == KeyKind::Extent => {
                 bad("extents change by map records only")
             }
+            Self::Put { key, .. } | Self::Delete { key } if key.kind == KeyKind::Shared => {
+                bad("shared blocks are counted in the tree only")
+            }
             Self::Put { key, item } if item.kind() != key.kind => {
                 bad("the item is not of the kind of its key")
             }

@@ -3,7 +3,7 @@
 use super::{MAX_LEVEL, Node, NodeEntries, NodePointer};
 use crate::error::{FormatError, FormatErrorKind};
 use crate::geometry::{DeltaNumber, MAX_VOLUME_BLOCKS, NODE_BLOCKS};
-use crate::item::{ExtentContent, Item, MAX_TREE_INLINE_BYTES};
+use crate::item::{ExtentContent, Item, MAX_TREE_INLINE_BYTES, SharedRange};
 use crate::key::{Key, KeyKind};
 
 /// The name of the record in errors.
@@ -45,6 +45,7 @@ pub(super) fn check_leaf_entry(
         return bad(format!("{key:?} holds an item of kind {:?}", item.kind()));
     }
     check_order(previous.map(|(key, _)| key), key)?;
+    check_shared(previous, key, item)?;
     check_extent(previous, key, item)
 }
 
@@ -66,6 +67,25 @@ pub(super) fn check_interior_entry(
 fn check_order(previous: Option<&Key>, key: &Key) -> Result<(), FormatError> {
     match previous {
         Some(previous) if previous >= key => bad(format!("{key:?} follows {previous:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// Checks a shared range against its key and the range before it.
+fn check_shared(previous: Option<&(Key, Item)>, key: &Key, item: &Item) -> Result<(), FormatError> {
+    let Item::Shared(range) = item else {
+        return Ok(());
+    };
+    let end = |start: u64, range: &SharedRange| start.checked_add(u64::from(range.length));
+    if end(key.offset, range).is_none_or(|end| end > MAX_VOLUME_BLOCKS) {
+        return bad("a shared range is longer than the largest volume");
+    }
+    match previous {
+        Some((before, Item::Shared(range)))
+            if end(before.offset, range).is_none_or(|end| end > key.offset) =>
+        {
+            bad(format!("the shared range at block {} overlaps the one before it", key.offset))
+        }
         _ => Ok(()),
     }
 }

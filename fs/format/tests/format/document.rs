@@ -82,6 +82,7 @@ fn constants() {
         ("DIRENT_HEADER_BYTES", DIRENT_HEADER_BYTES as u64),
         ("XATTR_HEADER_BYTES", XATTR_HEADER_BYTES as u64),
         ("EXTENT_HEADER_BYTES", EXTENT_HEADER_BYTES as u64),
+        ("SHARED_RANGE_BYTES", SHARED_RANGE_BYTES as u64),
         ("MAX_ITEM_BYTES", MAX_ITEM_BYTES as u64),
         ("MAX_NAME_BYTES", MAX_NAME_BYTES as u64),
         ("MAX_XATTR_VALUE_BYTES", MAX_XATTR_VALUE_BYTES as u64),
@@ -303,6 +304,19 @@ fn extent() {
     let types = [samples::data_extent(), samples::unwritten_extent(), samples::inline_extent()]
         .map(|extent| item_bytes(&Item::Extent(extent))[0]);
     assert_eq!(numbers("extents"), types);
+}
+
+#[test]
+fn shared_range() {
+    let sample = samples::shared_range();
+    check(
+        "shared range",
+        &item_bytes(&Item::Shared(sample)),
+        &[
+            ("length", &sample.length.to_le_bytes()),
+            ("extra_references", &sample.extra_references.to_le_bytes()),
+        ],
+    );
 }
 
 #[test]

@@ -133,6 +133,12 @@ fn orphan_item() {
 }
 
 #[test]
+fn shared_item() {
+    let bytes = item_bytes(&Item::Shared(samples::shared_range()));
+    assert_eq!(samples::hex(&bytes), "0004000002000000");
+}
+
+#[test]
 fn log_records() {
     let expected = concat!(
         "0101000000000000000100000000000000006400a4810000e8030000e9030000",

@@ -141,7 +141,7 @@ fn an_orphan_record_is_empty() {
 
 #[test]
 fn keys() {
-    for number in [0, 6, 255] {
+    for number in [0, 7, 255] {
         let mut bytes = Vec::new();
         Key::inode(1).encode_into(&mut bytes);
         bytes[8] = number;
@@ -158,6 +158,9 @@ fn keys() {
         Key::xattr(1, u64::MAX),
         Key::orphan(0),
         Key { inode: 1, kind: KeyKind::Orphan, offset: 1 },
+        Key::shared(0),
+        Key::shared(7),
+        Key { inode: 1, kind: KeyKind::Shared, offset: 1 },
         Key::extent(1, 0),
     ];
     for key in impossible {

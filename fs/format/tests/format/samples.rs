@@ -1,5 +1,6 @@
 //! One fixed value of every type, for tests that change it or pin its bytes.
 
+use braidfs_format::item::SharedRange;
 use braidfs_format::superblock::FORMAT_VERSION;
 use braidfs_format::*;
 use uuid::Uuid;
@@ -86,6 +87,10 @@ pub fn unwritten_extent() -> Extent {
 
 pub fn inline_extent() -> Extent {
     Extent { length: 1, content: ExtentContent::Inline { bytes: (*b"small").into() } }
+}
+
+pub fn shared_range() -> SharedRange {
+    SharedRange { length: 0x400, extra_references: 2 }
 }
 
 pub fn leaf() -> Node {

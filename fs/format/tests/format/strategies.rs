@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use braidfs_format::bitmap::BITMAP_BYTES;
 use braidfs_format::geometry::{MAX_FILE_BLOCKS, MAX_VOLUME_BLOCKS, MIN_VOLUME_BLOCKS};
-use braidfs_format::item::{MAX_ITEM_BYTES, MAX_TREE_INLINE_BYTES, MAX_XATTR_VALUE_BYTES};
+use braidfs_format::item::{
+    MAX_ITEM_BYTES, MAX_TREE_INLINE_BYTES, MAX_XATTR_VALUE_BYTES, SharedRange,
+};
 use braidfs_format::node::MAX_LEVEL;
 use braidfs_format::superblock::FORMAT_VERSION;
 use braidfs_format::*;
@@ -139,7 +141,13 @@ pub fn entry() -> impl Strategy<Value = (Key, Item)> {
     let start = 0..MAX_FILE_BLOCKS - u64::from(u32::MAX);
     let extent = (1..=u64::MAX, start, extent(MAX_TREE_INLINE_BYTES))
         .prop_map(|(ino, start, extent)| (Key::extent(ino, start), Item::Extent(extent)));
-    prop_oneof![2 => plain_entry(), 1 => extent]
+    // Far apart, so that no two of them overlap in a node.
+    let shared = (1..1u64 << 11, 1..=u32::MAX, 1..=u32::MAX).prop_map(
+        |(place, length, extra_references)| {
+            (Key::shared(place << 32), Item::Shared(SharedRange { length, extra_references }))
+        },
+    );
+    prop_oneof![4 => plain_entry(), 2 => extent, 1 => shared]
 }
 
 pub fn key() -> impl Strategy<Value = Key> {
@@ -149,6 +157,7 @@ pub fn key() -> impl Strategy<Value = Key> {
         KeyKind::Dirent,
         KeyKind::Extent,
         KeyKind::Orphan,
+        KeyKind::Shared,
     ]);
     (any::<u64>(), kind, any::<u64>()).prop_map(|(inode, kind, offset)| Key { inode, kind, offset })
 }

@@ -4,7 +4,7 @@
 use braidfs_format::FormatErrorKind::*;
 use braidfs_format::checksum::seal;
 use braidfs_format::geometry::{MAX_FILE_BLOCKS, MAX_VOLUME_BLOCKS};
-use braidfs_format::item::MAX_TREE_INLINE_BYTES;
+use braidfs_format::item::{MAX_TREE_INLINE_BYTES, SharedRange};
 use braidfs_format::node::MAX_LEVEL;
 use braidfs_format::*;
 
@@ -45,6 +45,10 @@ fn nodes() {
         assert_eq!(node.encode().unwrap_err().kind, BadField, "{address}");
     }
     let extent = |start, extent| (Key::extent(1, start), Item::Extent(extent));
+    let shared = |address, extra_references| {
+        let range = SharedRange { extra_references, ..samples::shared_range() };
+        (Key::shared(address), Item::Shared(range))
+    };
     let unwritten = samples::unwritten_extent;
     let long_inline = ExtentContent::Inline { bytes: vec![1; MAX_TREE_INLINE_BYTES + 1].into() };
     let cases = [
@@ -53,6 +57,9 @@ fn nodes() {
         (BadField, vec![(Key::orphan(3), Item::Orphan), (Key::orphan(2), Item::Orphan)]),
         (BadField, vec![extent(0, samples::data_extent()), extent(1, unwritten())]),
         (BadField, vec![extent(MAX_FILE_BLOCKS - 1, unwritten())]),
+        (BadField, vec![shared(0x1000, 1), shared(0x1000 + 0x3ff, 1)]),
+        (BadField, vec![shared(MAX_VOLUME_BLOCKS - 1, 1)]),
+        (BadField, vec![shared(0x1000, 0)]),
         (TooLarge, vec![extent(0, Extent { length: 1, content: long_inline })]),
         (TooLarge, (2..1000).map(|inode| (Key::orphan(inode), Item::Orphan)).collect()),
     ];

@@ -61,7 +61,7 @@ fn items_of(
 /// The children that may hold keys about inode `number`: its own, and its orphan record, which
 /// stands under inode 0.
 fn children_with(children: &[(Key, NodePointer)], number: InodeNumber) -> Vec<NodePointer> {
-    let own = [(number, KeyKind::Inode, 0), (number, KeyKind::Orphan, u64::MAX)];
+    let own = [(number, KeyKind::Inode, 0), (number, KeyKind::Shared, u64::MAX)];
     let orphan = [(0, KeyKind::Orphan, number), (0, KeyKind::Orphan, number)];
     let place = |key: &Key| (key.inode, key.kind, key.offset);
     let overlaps = |index: usize, [first, last]: [(u64, KeyKind, u64); 2]| {

@@ -18,6 +18,7 @@ pub fn kind_name(kind: KeyKind) -> &'static str {
         KeyKind::Dirent => "dirent",
         KeyKind::Extent => "extent",
         KeyKind::Orphan => "orphan",
+        KeyKind::Shared => "shared",
     }
 }
 
@@ -68,6 +69,10 @@ pub fn item_json(item: &Item) -> Value {
             .collect(),
         Item::Extent(extent) => extent_json(extent),
         Item::Orphan => Value::Null,
+        Item::Shared(range) => json!({
+            "length": range.length,
+            "extra_references": range.extra_references,
+        }),
     }
 }
 

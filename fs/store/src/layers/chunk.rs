@@ -99,7 +99,8 @@ pub(crate) fn successor(key: Key) -> Option<Key> {
         KeyKind::Xattr => KeyKind::Dirent,
         KeyKind::Dirent => KeyKind::Extent,
         KeyKind::Extent => KeyKind::Orphan,
-        KeyKind::Orphan => return key.inode.checked_add(1).map(Key::inode),
+        KeyKind::Orphan => KeyKind::Shared,
+        KeyKind::Shared => return key.inode.checked_add(1).map(Key::inode),
     };
     Some(Key { kind, offset: 0, ..key })
 }
@@ -117,8 +118,8 @@ mod tests {
         assert_eq!(successor(end(KeyKind::Dirent)), Some(Key::extent(5, 0)));
         let orphans = Key { inode: 5, kind: KeyKind::Orphan, offset: 0 };
         assert_eq!(successor(end(KeyKind::Extent)), Some(orphans));
-        assert_eq!(successor(end(KeyKind::Orphan)), Some(Key::inode(6)));
-        let last = Key { inode: u64::MAX, kind: KeyKind::Orphan, offset: u64::MAX };
+        assert_eq!(successor(end(KeyKind::Shared)), Some(Key::inode(6)));
+        let last = Key { inode: u64::MAX, kind: KeyKind::Shared, offset: u64::MAX };
         assert_eq!(successor(last), None);
     }
 

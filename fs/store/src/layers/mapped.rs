@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use braidfs_format::{Extent, InodeNumber};
 
-use super::{Layers, View};
+use super::{Layers, Origin, View};
 use crate::pins::ReadPin;
 use crate::range_map::{RangeMap, clip};
 
@@ -17,6 +17,8 @@ pub struct Mapped {
     pub extent: Extent,
     /// Keeps the blocks from being used anew: keep it until they have been read.
     pub pin: ReadPin,
+    /// Where it was found.
+    pub(crate) origin: Origin,
 }
 
 /// What the layers know of a range of a file's map, and what only the tree does.
@@ -26,6 +28,8 @@ pub(crate) struct Overlay {
     pub(crate) known: Vec<(u64, Extent)>,
     /// Runs that no layer says anything about, in order.
     pub(crate) gaps: Vec<Range<u64>>,
+    /// Counts the trees that `view` is one of.
+    pub(crate) generation: u64,
     pub(crate) view: View,
 }
 
@@ -45,7 +49,7 @@ impl Layers {
                 break;
             }
         }
-        Overlay { known, gaps, view: self.view() }
+        Overlay { known, gaps, generation: self.generation, view: self.view() }
     }
 }
 

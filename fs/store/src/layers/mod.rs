@@ -11,6 +11,7 @@
 mod chunk;
 mod layer;
 mod mapped;
+mod sharing;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,6 +26,8 @@ use crate::tree::Tree;
 pub(crate) use chunk::{Chunk, successor};
 pub(crate) use layer::{Layer, keys_of, run_of};
 pub use mapped::Mapped;
+use sharing::Sharing;
+pub(crate) use sharing::{AnyShared, Origin};
 
 /// Everything that can be read, in order of age.
 #[derive(Debug)]
@@ -37,6 +40,9 @@ pub(crate) struct Layers {
     tree: Tree,
     /// The next inode number as of the tree.
     tree_next_inode: InodeNumber,
+    /// Counts the trees that were put in force.
+    generation: u64,
+    sharing: Sharing,
     pins: Pins,
 }
 
@@ -62,6 +68,8 @@ impl Layers {
             unifying: None,
             tree,
             tree_next_inode: next_inode,
+            generation: 0,
+            sharing: Sharing::default(),
             pins: Pins::new(space),
         }
     }
@@ -74,7 +82,7 @@ impl Layers {
     }
 
     /// Merges the published layers up to `durable` into the logged one, and hands each delta and
-    /// the blocks that it superseded to `freed`.
+    /// the blocks that it superseded, and that no other layer refers to, to `freed`.
     pub(crate) fn merge_through(
         &mut self,
         durable: DeltaNumber,
@@ -85,7 +93,7 @@ impl Layers {
             let delta = layer.through();
             self.published_footprint -= layer.footprint();
             self.logged.merge(layer);
-            freed(delta, self.logged.take_superseded());
+            freed(delta, self.sharing.drop_all(self.logged.take_superseded()));
         }
     }
 
@@ -105,6 +113,7 @@ impl Layers {
     /// Puts the tree that now holds the unified layer in force.
     pub(crate) fn end_unify(&mut self, tree: Tree) {
         self.tree = tree;
+        self.generation += 1;
         if let Some(layer) = self.unifying.take() {
             self.tree_next_inode = layer.next_inode();
         }
@@ -117,7 +126,7 @@ impl Layers {
         let newer = std::mem::take(&mut self.logged);
         self.logged = Arc::unwrap_or_clone(layer);
         self.logged.merge(newer);
-        (self.logged.through(), self.logged.take_superseded())
+        (self.logged.through(), self.sharing.drop_all(self.logged.take_superseded()))
     }
 
     /// The tree in force, pinned.

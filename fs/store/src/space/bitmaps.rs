@@ -1,5 +1,6 @@
 //! All groups and sections of a volume: changes to bits that keep the summaries right.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use braidfs_format::{BlockAddress, Geometry};
@@ -7,7 +8,7 @@ use braidfs_format::{BlockAddress, Geometry};
 use super::group::Group;
 use super::run::BlockRun;
 use super::section::{Section, sections_of, zone_end};
-use super::words::{Mask, Runs, any_free, free_quads, masks};
+use super::words::{GROUP_WORDS, Mask, Runs, Words, any_free, free_quads, masks};
 use crate::error::StoreError;
 
 /// The bits and the summaries of the whole volume.
@@ -145,6 +146,20 @@ impl Bitmaps {
             made += quads;
         });
         made
+    }
+
+    /// The blocks of some runs, as bits of the groups that they lie in.
+    pub(super) fn words_of(&self, runs: &[BlockRun]) -> BTreeMap<usize, Box<Words>> {
+        let mut groups: BTreeMap<usize, Box<Words>> = BTreeMap::new();
+        for piece in runs.iter().flat_map(|run| self.pieces(*run)) {
+            let words = groups.entry(piece.group).or_insert_with(|| Box::new([0; GROUP_WORDS]));
+            for mask in masks(piece.local) {
+                if let Some(word) = words.get_mut(mask.word) {
+                    *word |= mask.bits;
+                }
+            }
+        }
+        groups
     }
 
     fn pieces(&self, run: BlockRun) -> Vec<Piece> {

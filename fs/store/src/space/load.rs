@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use braidfs_block::BlockDevice;
 use braidfs_format::bitmap::BitmapBlock;
-use braidfs_format::{BLOCK_SIZE, Geometry, Superblock};
+use braidfs_format::{BLOCK_SIZE, Geometry, IncompatFeatures, Superblock};
 
 use super::bitmaps::Bitmaps;
 use super::format::fixed_words;
@@ -77,10 +77,11 @@ impl Space {
         tree: &Tree,
     ) -> Result<Self, StoreError> {
         let geometry = superblock.geometry;
+        let sharing = superblock.incompat.contains(IncompatFeatures::SHARED_EXTENTS);
         let mut rebuilt = if doubtful.is_empty() {
             Rebuilt::new(geometry, doubtful)
         } else {
-            Rebuilt::from_tree(geometry, doubtful, tree)?
+            Rebuilt::from_tree(geometry, doubtful, tree, sharing)?
         };
         let groups = (0..geometry.group_count).zip(found).map(|(group, found)| {
             let address = geometry.bitmap_address(group, 0);

@@ -32,6 +32,7 @@ mod group;
 mod ledger;
 mod load;
 mod manager;
+mod parts;
 mod rebuild;
 mod reservation;
 mod run;

@@ -15,6 +15,8 @@ pub(super) struct Rebuilt {
     /// The bits by group.
     pub(super) groups: BTreeMap<u64, Box<Words>>,
     geometry: Geometry,
+    /// Whether several extents may lie on one block.
+    sharing: bool,
     /// The first thing that was wrong with a run.
     wrong: Option<(BlockAddress, &'static str)>,
 }
@@ -23,10 +25,10 @@ impl Rebuilt {
     /// Bits for these groups in which only the fixed regions are in use.
     pub(super) fn new(geometry: Geometry, groups: &BTreeSet<u64>) -> Self {
         let groups = groups.iter().map(|group| (*group, fixed_words(&geometry, *group))).collect();
-        Self { groups, geometry, wrong: None }
+        Self { groups, geometry, sharing: false, wrong: None }
     }
 
-    /// Bits for these groups as `tree` has them.
+    /// Bits for these groups as `tree` has them; with `sharing` extents may lie on one block.
     ///
     /// # Errors
     /// Corrupt if two parts of the tree use one block of these groups, or one lies where no data
@@ -35,8 +37,9 @@ impl Rebuilt {
         geometry: Geometry,
         groups: &BTreeSet<u64>,
         tree: &Tree,
+        sharing: bool,
     ) -> Result<Self, StoreError> {
-        let mut rebuilt = Self::new(geometry, groups);
+        let mut rebuilt = Self { sharing, ..Self::new(geometry, groups) };
         tree.visit_blocks(&mut |run| rebuilt.add(run))?;
         rebuilt.check()?;
         Ok(rebuilt)
@@ -57,7 +60,7 @@ impl Rebuilt {
             let local = (start - base) as u32..(next - base) as u32;
             if let Some(words) = self.groups.get_mut(&group) {
                 let twice = masks(local).fold(None, |first, mask| first.or(set(words, mask)));
-                if let Some(mask) = twice {
+                if let Some(mask) = twice.filter(|_| !self.sharing) {
                     let block = mask.first_block(group as usize);
                     self.wrong.get_or_insert((block, "it is used twice"));
                 }

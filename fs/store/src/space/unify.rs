@@ -93,18 +93,24 @@ impl UnifyTurn<'_> {
 
     /// Notes that the superblock is durable. Returns the blocks that may be used again once nobody
     /// reads them any more: those of the last tree that the new one does not have, and those that
-    /// the folded deltas had freed. They stay pending until [`Space::release`].
+    /// the folded deltas had freed. They stay pending until [`Space::release`]. Of the first,
+    /// those in `held` stay in use: something that is not in the tree yet shares them.
     ///
     /// # Errors
     /// Corrupt if a block that the new tree does not have was freed in another way before.
-    pub fn complete(self, update: BitmapUpdate) -> Result<Vec<BlockRun>, StoreError> {
+    pub fn complete(
+        self,
+        update: BitmapUpdate,
+        held: &[BlockRun],
+    ) -> Result<Vec<BlockRun>, StoreError> {
         let mut guard = self.space.state.lock();
         let state = &mut *guard;
         let mut list = state.take_through(self.through, self.space);
         let queued = list.blocks;
+        let held = state.bitmaps.words_of(held);
         for (index, bits) in update.groups {
             if let Some(group) = state.bitmaps.groups.get_mut(index) {
-                group.complete(index, bits, &mut list)?;
+                group.complete(index, bits, held.get(&index).map(|held| &**held), &mut list)?;
             }
         }
         self.space.ledger.leaving(list.blocks - queued);
@@ -148,10 +154,12 @@ impl Group {
         &mut self,
         index: usize,
         bits: Box<Words>,
+        held: Option<&Words>,
         list: &mut RunList,
     ) -> Result<(), StoreError> {
         for word in 0..GROUP_WORDS {
-            let gone = self.persisted(word) & !bits.get(word).copied().unwrap_or(u64::MAX);
+            let held = held.and_then(|held| held.get(word)).copied().unwrap_or(0);
+            let gone = self.persisted(word) & !held & !bits.get(word).copied().unwrap_or(u64::MAX);
             if gone & (!self.used(word) | self.leaving(word)) != 0 {
                 let detail = format!("blocks of group {index} are freed twice; check with fsck");
                 return Err(StoreError::corrupt(DOING, detail));

@@ -10,7 +10,7 @@ use super::model::{Edit, Model, blocks_of, change_set};
 use crate::{FormatOptions, OpenOptions, ReplayReport, Reservation, Store, StoreError};
 
 pub(super) const MIB: u64 = 1 << 20;
-const LAST: Key = Key { inode: u64::MAX, kind: KeyKind::Orphan, offset: u64::MAX };
+const LAST: Key = Key { inode: u64::MAX, kind: KeyKind::Shared, offset: u64::MAX };
 
 /// A new volume in memory.
 pub(super) fn formatted(size_bytes: u64, log_blocks: Option<u64>) -> MemoryDevice {

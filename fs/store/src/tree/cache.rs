@@ -163,7 +163,7 @@ fn memory_bytes(node: &Node) -> usize {
 fn heap_bytes(item: &Item) -> usize {
     const OVERHEAD: usize = 16;
     match item {
-        Item::Inode(_) | Item::Orphan => 0,
+        Item::Inode(_) | Item::Orphan | Item::Shared(_) => 0,
         Item::Xattr(bucket) => {
             let entry = |name: &[u8], value: &[u8]| 64 + name.len() + value.len();
             bucket.entries.iter().map(|found| entry(&found.name, &found.value)).sum::<usize>()

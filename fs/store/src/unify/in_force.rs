@@ -1,8 +1,9 @@
 //! Putting a written tree in force: bitmaps, superblock, and letting go of the old tree.
 
 use std::io::IoSlice;
+use std::sync::atomic::Ordering;
 
-use braidfs_format::{BLOCK_SIZE, BlockAddress, NODE_BLOCKS, Superblock};
+use braidfs_format::{BLOCK_SIZE, BlockAddress, IncompatFeatures, NODE_BLOCKS, Superblock};
 
 use super::Work;
 use super::write::Written;
@@ -24,10 +25,11 @@ impl Store {
     ) -> Result<(), StoreError> {
         let Work { layer, mut turn, .. } = work;
         let tree = written.commit.tree.clone();
+        let left = written.folded.left.clone();
         let (next, update) = self
             .write_superblock(&layer, &mut turn, written, clean)
             .map_err(|error| self.poison.set(error))?;
-        self.swap(tree, next, turn, update).map_err(|error| self.poison.set(error))?;
+        self.swap(tree, next, turn, (update, left)).map_err(|error| self.poison.set(error))?;
         // The layer itself goes only now: with many items that takes time, and a lock was held.
         self.ring.lock().retire_through(layer.through());
         self.counters.unifies.add(1);
@@ -54,6 +56,9 @@ impl Store {
         next.inode_count = next.inode_count.saturating_add_signed(written.folded.inode_change);
         next.used_blocks = update.used_blocks;
         next.clean = clean;
+        if self.wants_sharing.load(Ordering::Acquire) {
+            next.incompat |= IncompatFeatures::SHARED_EXTENTS;
+        }
         superblocks::write(&*self.device, &next)?;
         self.flush("flushing the superblock")?;
         Ok((next, update))
@@ -77,12 +82,14 @@ impl Store {
         tree: Tree,
         next: Superblock,
         turn: UnifyTurn<'_>,
-        update: BitmapUpdate,
+        (update, left): (BitmapUpdate, Vec<BlockRun>),
     ) -> Result<(), StoreError> {
         let mut layers = self.layers.write();
-        let freed = turn.complete(update)?;
+        let held = layers.note_unified(&left);
+        let freed = turn.complete(update, &held)?;
         layers.end_unify(tree);
         layers.retire(freed);
+        layers.update_any_shared(&self.any_shared);
         *self.superblock.lock() = next;
         Ok(())
     }

@@ -15,6 +15,7 @@
 mod fold;
 mod in_force;
 mod need;
+mod references;
 mod write;
 
 use std::sync::Arc;
@@ -27,6 +28,17 @@ use crate::metadata_reserve::Budget;
 use crate::space::UnifyTurn;
 use crate::store::Store;
 use crate::tree::Tree;
+
+/// Why there is a unify.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    /// There is something to fold.
+    Due,
+    /// The superblock must say that the volume was closed.
+    Closing,
+    /// The superblock must name a further feature.
+    Features,
+}
 
 /// What a unify works on.
 struct Work<'a> {
@@ -44,7 +56,7 @@ impl Store {
     pub fn unify(&self) -> Result<(), StoreError> {
         self.check_writable()?;
         let _turn = self.unify_lock.lock();
-        self.unify_durable(false)
+        self.unify_durable(Reason::Due)
     }
 
     /// Makes everything published durable and folds it into the tree, so that what was freed by
@@ -57,15 +69,14 @@ impl Store {
         self.unify()
     }
 
-    /// Unifies, under the unify lock. With `clean` a superblock is written in any case, which says
-    /// that the volume was closed.
-    pub(crate) fn unify_durable(&self, clean: bool) -> Result<(), StoreError> {
+    /// Unifies, under the unify lock. Unless it is merely due a superblock is written in any case.
+    pub(crate) fn unify_durable(&self, reason: Reason) -> Result<(), StoreError> {
         self.settle();
-        let Some(work) = self.begin_unify(clean)? else { return Ok(()) };
+        let Some(work) = self.begin_unify(reason)? else { return Ok(()) };
         let began = Instant::now();
         let mut budget = Budget { space: &self.space, held: self.metadata_reserve.take() };
         let outcome = match self.write_tree(&work.layer, &work.tree, &mut budget) {
-            Ok(written) => self.put_in_force(work, written, clean),
+            Ok(written) => self.put_in_force(work, written, reason == Reason::Closing),
             Err(error) if error.kind() == StoreErrorKind::NoSpace => {
                 self.abandon(work);
                 Err(error)
@@ -79,10 +90,10 @@ impl Store {
     }
 
     /// Takes the durable layers, unless there is nothing in them.
-    fn begin_unify(&self, clean: bool) -> Result<Option<Work<'_>>, StoreError> {
+    fn begin_unify(&self, reason: Reason) -> Result<Option<Work<'_>>, StoreError> {
         let mut layers = self.layers.write();
         let durable = layers.logged().through();
-        if durable == self.superblock.lock().unified_through && !clean {
+        if durable == self.superblock.lock().unified_through && reason == Reason::Due {
             return Ok(None);
         }
         let turn = self.space.begin_unify(durable).map_err(|error| self.poison.set(error))?;

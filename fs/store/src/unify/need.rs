@@ -1,6 +1,7 @@
 //! How much space the next unify may need, and when one is due.
 
-use braidfs_format::Node;
+use braidfs_format::item::SHARED_RANGE_BYTES;
+use braidfs_format::{IncompatFeatures, Node};
 
 use crate::footprint::Footprint;
 use crate::metadata_reserve::UnifyNeed;
@@ -14,6 +15,8 @@ const MIN_FLOOR_QUADS: u64 = 32;
 /// Nodes of the tree that are provided for, at most: a delta that touches more is rare, and on a
 /// tree of that size so is a volume without a quad to spare.
 const MAX_FLOOR_NODES: u64 = 16_384;
+/// Bytes of a shared range in a leaf.
+const SHARED_ENTRY_BYTES: u64 = (Node::LEAF_ENTRY_HEADER_BYTES + SHARED_RANGE_BYTES) as u64;
 
 impl Store {
     /// Whether a unify is due: the log is half full, the layers are large, or much space waits for
@@ -42,19 +45,25 @@ impl Store {
     /// What a unify of all layers and `extra` may need.
     pub(crate) fn unify_need(&self, extra: Footprint) -> UnifyNeed {
         let footprint = self.layers.read().footprint() + extra;
-        let (level, node_count) = {
+        let (level, node_count, sharing) = {
             let superblock = self.superblock.lock();
-            (superblock.root_level, superblock.node_count)
+            let sharing = superblock.incompat.contains(IncompatFeatures::SHARED_EXTENTS);
+            (superblock.root_level, superblock.node_count, sharing)
         };
-        let worst = worst_case_nodes(&EditBound {
-            level,
-            node_count,
-            puts: footprint.puts,
-            deletes: footprint.deletes,
-            put_bytes: footprint.put_bytes,
-        });
+        let bound = |puts, deletes, put_bytes| {
+            worst_case_nodes(&EditBound { level, node_count, puts, deletes, put_bytes })
+        };
+        let mut worst = bound(footprint.puts, footprint.deletes, footprint.put_bytes);
+        let mut most = whole_tree(node_count) + new_nodes(footprint.put_bytes);
+        if sharing {
+            // What enters or leaves may cut a shared range in three.
+            let changed = footprint.keys();
+            let put_bytes = 3 * changed * SHARED_ENTRY_BYTES;
+            worst += bound(3 * changed, changed, put_bytes);
+            most += node_count + new_nodes(put_bytes);
+        }
         UnifyNeed {
-            quads: worst.min(whole_tree(node_count) + new_nodes(footprint.put_bytes)),
+            quads: worst.min(most),
             floor_quads: whole_tree(node_count.min(MAX_FLOOR_NODES)),
             blocks: footprint.moved_blocks,
         }

@@ -3,6 +3,7 @@
 use braidfs_format::{BLOCK_SIZE, DeltaNumber, Extent, NODE_BLOCKS};
 
 use super::fold::{Folded, LongInline, Moved, fold, long_inline};
+use super::references::count_shared;
 use crate::data::Page;
 use crate::error::StoreError;
 use crate::layers::{Layer, run_of};
@@ -35,7 +36,10 @@ impl Store {
         let mut moved = self.move_inline(&long_inline(layer), layer.through(), budget)?;
         let runs: Vec<BlockRun> = moved.values().filter_map(run_of).collect();
         let mut edit = tree.edit();
-        let written = fold(layer, &mut moved, &mut edit).and_then(|folded| {
+        let written = fold(layer, &mut moved, &mut edit).and_then(|mut folded| {
+            if self.has_shared() {
+                count_shared(&mut edit, &self.space, &mut folded)?;
+            }
             let commit = self.finish_edit(edit, layer.through(), budget)?;
             let dirty = !runs.is_empty() || !commit.allocated_nodes.is_empty();
             Ok(Written { commit, folded, dirty })

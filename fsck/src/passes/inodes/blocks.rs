@@ -2,7 +2,8 @@
 //!
 //! The tree on disk stays in force until the next unify, so nothing that the log has written may
 //! lie on blocks of its nodes or extents, with one exception: a file may write into blocks that the
-//! tree has reserved for it, and then its own logged extent replaces its own extent of the tree.
+//! tree has reserved for it, and then its own logged extent replaces its own extent of the tree. An
+//! extent that is older than the delta that logs it shares blocks that others have.
 
 use std::ops::Range;
 
@@ -50,6 +51,8 @@ struct Hit {
 pub(super) struct LogClaims<'a> {
     tree: &'a Claims,
     log: BlockMap,
+    /// Those of them that the delta which refers to them has written.
+    written: BlockMap,
     conflicts: Vec<Range<u64>>,
     hits: Vec<Hit>,
     /// Blocks of the log that are blocks of the tree, too.
@@ -67,6 +70,7 @@ impl<'a> LogClaims<'a> {
         Self {
             tree,
             log: BlockMap::default(),
+            written: BlockMap::default(),
             conflicts: Vec::new(),
             hits: Vec::new(),
             shared_blocks: 0,
@@ -93,15 +97,23 @@ impl<'a> LogClaims<'a> {
         }
     }
 
-    /// Claims the blocks of a logged extent that begins at logical block `offset`.
-    pub(super) fn claim(&mut self, offset: u64, extent: &Extent) {
+    /// Claims the blocks of an extent that `delta` has logged for logical block `offset`.
+    pub(super) fn claim(&mut self, offset: u64, extent: &Extent, delta: DeltaNumber) {
         let Some(blocks) = range_of(extent) else { return };
-        let of_log = self.log.insert(blocks.clone());
         let of_nodes = self.tree.nodes().overlap(blocks.clone());
-        self.add_conflicts(of_log.into_iter().chain(of_nodes));
-        for run in self.tree.extents().overlap(blocks.clone()) {
+        self.add_conflicts(of_nodes.into_iter());
+        let known = self.log.insert(blocks.clone());
+        let in_tree = self.tree.extents().overlap(blocks.clone());
+        let new = outside(&blocks, &join_runs(known));
+        let of_tree = new.iter().flat_map(|run| inside(run, &in_tree));
+        self.shared_blocks += of_tree.map(|run| run.end - run.start).sum::<u64>();
+        if self.tree.sharing() && is_older(extent, delta) {
+            return;
+        }
+        let written_twice = self.written.insert(blocks.clone());
+        self.add_conflicts(written_twice.into_iter());
+        for run in in_tree {
             let offset = offset + (run.start - blocks.start);
-            self.shared_blocks += run.end - run.start;
             self.hits.push(Hit { offset, blocks: run });
         }
     }
@@ -137,6 +149,16 @@ impl<'a> LogClaims<'a> {
     fn add_conflicts(&mut self, runs: impl Iterator<Item = Range<u64>>) {
         let room = CONFLICT_LIMIT.saturating_sub(self.conflicts.len());
         self.conflicts.extend(runs.take(room));
+    }
+}
+
+/// Whether an extent is older than the delta that refers to it: it shares the blocks of another.
+fn is_older(extent: &Extent, delta: DeltaNumber) -> bool {
+    match extent.content {
+        ExtentContent::Blocks { birth, .. } | ExtentContent::Unwritten { birth, .. } => {
+            birth < delta
+        }
+        ExtentContent::Inline { .. } => false,
     }
 }
 

@@ -151,7 +151,7 @@ impl<'a> Sweep<'a> {
             Source::Tree => self.claims.see_visible(extent),
             Source::Log(delta) => {
                 blocks::check_birth(self.scope, key, extent, delta);
-                self.claims.claim(key.offset, extent);
+                self.claims.claim(key.offset, extent, delta);
             }
         }
         self.current.add_extent(self.scope, key.offset, extent);
@@ -174,6 +174,9 @@ impl Visitor for Sweep<'_> {
             self.orphans.push(key.offset);
             return Ok(());
         }
+        if let Item::Shared(_) = item {
+            return Ok(());
+        }
         self.enter(key.inode);
         match item {
             Item::Inode(record) => {
@@ -185,7 +188,7 @@ impl Visitor for Sweep<'_> {
                 self.check_xattrs(key, &bucket);
             }
             Item::Extent(extent) => self.extent(key, &extent, source),
-            Item::Dirent(_) | Item::Orphan => {}
+            Item::Dirent(_) | Item::Orphan | Item::Shared(_) => {}
         }
         Ok(())
     }

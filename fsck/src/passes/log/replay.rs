@@ -29,7 +29,7 @@ pub(super) fn replay(
     let mut replay = Replay {
         ring,
         durable_through: chain.durable_through,
-        verifier: Verifier::new(ring.scope, superblock.geometry),
+        verifier: Verifier::new(ring.scope, superblock),
         unsettled: BlockMap::default(),
         facts: LogFacts {
             overlay: Overlay::default(),
@@ -98,7 +98,7 @@ impl Replay<'_> {
 
     /// Ends the replay if the data of a transaction beyond the mark is not as its checksums say.
     fn verify(&mut self, header: &TransactionHeader, records: &[LogRecord]) -> Result<(), Halt> {
-        if let Some(mismatch) = self.first_mismatch(records)? {
+        if let Some(mismatch) = self.first_mismatch(header.delta, records)? {
             self.report_mismatch(header, &mismatch);
             let end = format!("the data of delta {} is not whole ({mismatch})", header.delta);
             self.end = Some(end);
@@ -110,7 +110,8 @@ impl Replay<'_> {
     /// A block may be used anew only when the mark has passed the delta that freed it, because up
     /// to then replay reads it.
     fn check_overwritten(&mut self, header: &TransactionHeader, records: &[LogRecord]) {
-        let data = records.iter().filter_map(extent_of).filter(|extent| holds_data(extent));
+        let written = |extent: &&Extent| is_written_by(header.delta, extent);
+        let data = records.iter().filter_map(extent_of).filter(written);
         let ranges = data.filter_map(Extent::blocks).map(|(start, length)| start..start + length);
         let ranges: Vec<_> = ranges.collect();
         for run in ranges.iter().flat_map(|range| self.unsettled.overlap(range.clone())) {
@@ -162,9 +163,15 @@ impl Replay<'_> {
         reason
     }
 
-    /// The first data block of `records` that is not as its checksum says.
-    fn first_mismatch(&mut self, records: &[LogRecord]) -> Result<Option<Mismatch>, Halt> {
-        for extent in records.iter().filter_map(extent_of) {
+    /// The first data block that `delta` has written and that is not as its checksum says. What it
+    /// merely shares was looked at with the delta that has written it.
+    fn first_mismatch(
+        &mut self,
+        delta: DeltaNumber,
+        records: &[LogRecord],
+    ) -> Result<Option<Mismatch>, Halt> {
+        let written = |extent: &&Extent| is_written_by(delta, extent);
+        for extent in records.iter().filter_map(extent_of).filter(written) {
             self.ring.scope.advance(0)?;
             let mismatch = self.verifier.first_mismatch(extent);
             if mismatch.is_some() {
@@ -201,8 +208,9 @@ impl Replay<'_> {
     }
 }
 
-fn holds_data(extent: &Extent) -> bool {
-    matches!(extent.content, ExtentContent::Blocks { .. })
+/// Whether an extent has data that `delta` has written.
+fn is_written_by(delta: DeltaNumber, extent: &Extent) -> bool {
+    matches!(extent.content, ExtentContent::Blocks { birth, .. } if birth >= delta)
 }
 
 /// The extent that a record brings.

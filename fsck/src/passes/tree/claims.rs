@@ -2,12 +2,13 @@
 //!
 //! A damaged tree could claim the whole volume with each of its extents, so claiming has a budget:
 //! once four times the data area was claimed there is no doubt about the damage, and the rest is
-//! left out.
+//! left out. On a volume that shares extents a block may be data of several, which is counted.
 
 use std::ops::Range;
 
-use braidfs_format::{Extent, Geometry, NODE_BLOCKS};
+use braidfs_format::{Extent, ExtentContent, Geometry, NODE_BLOCKS};
 
+use super::references::References;
 use crate::volume::blocks::{BlockMap, push_run};
 
 /// Runs of doubly used blocks that are kept.
@@ -18,6 +19,10 @@ const BUDGET_FACTOR: u64 = 4;
 /// The blocks of nodes and extents.
 #[derive(Default)]
 pub(crate) struct Claims {
+    /// Whether several extents may lie on one block.
+    sharing: bool,
+    /// How often they do, and how often that is counted.
+    pub(super) references: References,
     nodes: BlockMap,
     extents: BlockMap,
     conflicts: Vec<Range<u64>>,
@@ -25,6 +30,16 @@ pub(crate) struct Claims {
 }
 
 impl Claims {
+    /// Nothing is claimed; `sharing` says whether several extents may lie on one block.
+    pub(super) fn new(sharing: bool) -> Self {
+        Self { sharing, ..Self::default() }
+    }
+
+    /// Whether several extents may lie on one block.
+    pub(crate) fn sharing(&self) -> bool {
+        self.sharing
+    }
+
     /// Blocks of tree nodes.
     pub(crate) fn nodes(&self) -> &BlockMap {
         &self.nodes
@@ -59,10 +74,16 @@ impl Claims {
         if !geometry.holds_data(address, length) || self.claimed.saturating_add(length) > budget {
             return;
         }
-        self.claimed += length;
+        // Shared data may be claimed without end; each claim has taken its room in the tree.
+        let is_data = matches!(extent.content, ExtentContent::Blocks { .. });
+        self.claimed += if self.sharing && is_data { 0 } else { length };
         let blocks = address..address + length;
         let of_extents = self.extents.insert(blocks.clone());
-        self.add_conflicts(of_extents);
+        if self.sharing {
+            of_extents.iter().for_each(|run| self.references.add(run));
+        } else {
+            self.add_conflicts(of_extents);
+        }
         let of_nodes = self.nodes.overlap(blocks);
         self.add_conflicts(of_nodes);
     }

@@ -6,10 +6,13 @@
 //! part of that. What is left to see here are the places of nodes, the bounds of their keys, and
 //! their number.
 //!
+//! Extents that share blocks are counted and compared with the shared ranges of the tree.
+//!
 //! The walk notes what later passes go by: the leaves, the blocks of nodes and of extents, what is
 //! used twice, and how many inodes the tree has.
 
 mod claims;
+mod references;
 mod walk;
 
 use braidfs_format::InodeNumber;
@@ -47,7 +50,11 @@ pub(crate) fn units(known: &Known) -> u64 {
 /// Runs the pass.
 pub(crate) fn run(scope: &Scope<'_>, known: &mut Known) -> Result<(), Halt> {
     let Some(superblock) = known.superblock.as_ref() else { return Ok(()) };
-    let facts = walk::walk(scope, superblock)?;
+    let mut facts = walk::walk(scope, superblock)?;
+    let references = std::mem::take(&mut facts.claims.references);
+    if facts.whole && facts.claims.sharing() {
+        references.compare(scope);
+    }
     if facts.whole && facts.node_count != superblock.node_count {
         let finding = Finding::new(&NODE_COUNT);
         scope.report(finding.expected(superblock.node_count).found(facts.node_count));

@@ -5,16 +5,16 @@
 //! ends on any tree.
 
 use braidfs_format::{
-    FormatError, FormatErrorKind, Item, Key, KeyKind, NODE_BLOCKS, NODE_SIZE, Node, NodeEntries,
-    NodePointer, Superblock,
+    FormatError, FormatErrorKind, IncompatFeatures, Item, Key, KeyKind, NODE_BLOCKS, NODE_SIZE,
+    Node, NodeEntries, NodePointer, Superblock,
 };
 
-use super::TreeFacts;
+use super::{Claims, TreeFacts};
 use crate::error::Halt;
 use crate::finding::Finding;
 use crate::problem::{
     EMPTY_NODE, ITEM_MALFORMED, KEYS_OUT_OF_BOUNDS, NODE_CHECKSUM, NODE_MALFORMED, NODE_MISPLACED,
-    NODE_OUTSIDE, NODE_TWICE, NODE_UNREADABLE, Problem,
+    NODE_OUTSIDE, NODE_TWICE, NODE_UNREADABLE, Problem, SHARED_UNEXPECTED,
 };
 use crate::volume::leaves::{Kinds, Leaf};
 use crate::volume::scope::Scope;
@@ -36,7 +36,9 @@ struct Child {
 
 /// Walks over the whole tree.
 pub(super) fn walk(scope: &Scope<'_>, superblock: &Superblock) -> Result<TreeFacts, Halt> {
-    let facts = TreeFacts { whole: true, ..TreeFacts::default() };
+    let sharing = superblock.incompat.contains(IncompatFeatures::SHARED_EXTENTS);
+    let claims = Claims::new(sharing);
+    let facts = TreeFacts { whole: true, claims, ..TreeFacts::default() };
     let mut walk = Walk { scope, superblock, facts, buffer: vec![0; NODE_SIZE] };
     let mut stack = vec![Child {
         pointer: superblock.root,
@@ -110,8 +112,17 @@ impl Walk<'_> {
             kinds.insert(key.kind);
             self.facts.highest_inode = self.facts.highest_inode.max(key.inode);
             self.facts.inode_count += u64::from(key.kind == KeyKind::Inode);
-            if let Item::Extent(extent) = item {
-                self.facts.claims.claim_extent(&self.superblock.geometry, extent);
+            match item {
+                Item::Extent(extent) => {
+                    self.facts.claims.claim_extent(&self.superblock.geometry, extent);
+                }
+                Item::Shared(range) if self.facts.claims.sharing() => {
+                    self.facts.claims.references.declare(key.offset, range);
+                }
+                Item::Shared(_) => {
+                    self.scope.report(Finding::new(&SHARED_UNEXPECTED).block(key.offset));
+                }
+                _ => {}
             }
         }
         self.facts.leaves.push(Leaf { pointer: child.pointer, kinds });

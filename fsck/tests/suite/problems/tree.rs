@@ -1,4 +1,5 @@
-use braidfs_format::Key;
+use braidfs_format::item::SharedRange;
+use braidfs_format::{Item, Key};
 
 use super::*;
 
@@ -18,6 +19,22 @@ pub fn cases() -> Vec<Case> {
         empty(),
         changed("B0310", "says 1", |volume| {
             volume.superblock_edit = Some(Box::new(|superblock| superblock.node_count = 1));
+        }),
+        // Three blocks that two files have, and a count that is missing, too low or too high.
+        built("B0311", "3 blocks", &sharing(&[])),
+        built("B0311", "1 blocks", &sharing(&[(0, 2, 1)])),
+        built("B0311", "3 references beyond the first, and 2 are counted", &shared_often(2)),
+        built("B0312", "3 blocks", &sharing(&[(0, 3, 2)])),
+        built(
+            "B0312",
+            "1 references beyond the first, and 4 are counted",
+            &sharing(&[(0, 1, 1), (1, 1, 4), (2, 1, 1)]),
+        ),
+        built("B0312", "0 references beyond the first, and 1 are counted", &sharing(&[(0, 4, 1)])),
+        changed("B0313", "block", |volume| {
+            let range = SharedRange { length: 1, extra_references: 1 };
+            let block = volume.end_of_data() - 1;
+            volume.items.insert(Key::shared(block), Item::Shared(range));
         }),
     ]
 }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use braidfs_format::{Extent, ExtentContent, FileKind, Item, Key};
+use braidfs_format::item::SharedRange;
+use braidfs_format::{Extent, ExtentContent, FileKind, IncompatFeatures, Item, Key};
 
 use super::builder::{VolumeBuilder, inode_record};
 use super::log::Transaction;
@@ -23,6 +24,8 @@ pub const PREALLOCATED: u64 = 7;
 pub const FIFO: u64 = 8;
 /// No name, one block.
 pub const ORPHAN: u64 = 9;
+/// `/sharer` of [`sharing`]; the one behind it is `/other sharer`.
+pub const SHARER: u64 = 14;
 
 /// Pages that differ.
 pub fn data_pages(seed: u8, count: u8) -> Vec<Vec<u8>> {
@@ -95,6 +98,50 @@ fn special(volume: &mut VolumeBuilder) {
     let extent = volume.write_pages(6, &data_pages(4, 1));
     volume.put_extent(ORPHAN, 0, extent);
     volume.items.insert(Key::orphan(ORPHAN), Item::Orphan);
+}
+
+/// The sample with a file of three blocks that a second one shares, and with shared ranges: blocks
+/// from the start of the file, length, references beyond the first.
+pub fn sharing(ranges: &[(u64, u32, u32)]) -> VolumeBuilder {
+    let mut volume = sample();
+    let extent = volume.write_pages(7, &data_pages(9, 3));
+    let (address, _) = extent.blocks().unwrap();
+    // A neighbour, so that a range that is too long lies on blocks that are in use.
+    let neighbour = volume.write_pages(7, &data_pages(10, 1));
+    for (inode, name) in [(SHARER, "sharer"), (SHARER + 1, "other sharer")] {
+        let mut record = inode_record(FileKind::Regular, 1, 0);
+        (record.size, record.blocks) = (3 * 4096, 3);
+        volume.put_inode(inode, record);
+        volume.put_extent(inode, 0, extent.clone());
+        volume.put_entry(1, name, inode, FileKind::Regular);
+    }
+    volume.record(SHARER).size += 4096;
+    volume.record(SHARER).blocks += 1;
+    volume.put_extent(SHARER, 3, neighbour);
+    for (start, length, extra_references) in ranges {
+        let range = SharedRange { length: *length, extra_references: *extra_references };
+        volume.items.insert(Key::shared(address + start), Item::Shared(range));
+    }
+    volume.superblock_edit = Some(Box::new(|superblock| {
+        superblock.incompat |= IncompatFeatures::SHARED_EXTENTS;
+    }));
+    volume
+}
+
+/// As [`sharing`], with two more places in the first file that share its first blocks, which are
+/// counted `extra_references` times.
+pub fn shared_often(extra_references: u32) -> VolumeBuilder {
+    let mut volume = sharing(&[(0, 3, extra_references)]);
+    let extent = match volume.items.get(&Key::extent(SHARER, 0)) {
+        Some(Item::Extent(extent)) => extent.clone(),
+        other => panic!("the sharer has {other:?}"),
+    };
+    for start in [10, 20] {
+        volume.put_extent(SHARER, start, extent.clone());
+    }
+    volume.record(SHARER).size = 23 * 4096;
+    volume.record(SHARER).blocks += 6;
+    volume
 }
 
 /// A log that does everything a log can do, twice around the ring's end.

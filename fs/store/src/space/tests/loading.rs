@@ -45,7 +45,7 @@ fn a_bitmap_whose_superblock_never_came_is_ignored_and_written_over() {
     let update = turn.prepare(&[], &[], 2).unwrap();
     assert_eq!(update.writes.iter().map(|(address, _)| *address).collect::<Vec<_>>(), [written]);
     volume.write(&update);
-    turn.complete(update).unwrap();
+    turn.complete(update, &[]).unwrap();
     assert_eq!(used_blocks(&volume.reload().unwrap()), before);
     let mut turn = found.begin_unify(4).unwrap();
     assert!(turn.prepare(&[], &[], 3).unwrap().writes.is_empty());

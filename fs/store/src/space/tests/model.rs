@@ -237,7 +237,7 @@ impl Run {
         let update = turn.prepare(&entering, &freed, sequence).unwrap();
         self.volume.write(&update);
         self.model.tree.extend(entering.iter().flat_map(|run| run.range()));
-        let due = turn.complete(update).unwrap();
+        let due = turn.complete(update, &[]).unwrap();
         self.expect_due(due, self.mark, &leaving);
         self.model.tree.retain(|block| !leaving.contains(block));
         assert_eq!(self.volume.superblock.used_blocks, self.model.tree.len() as u64);

@@ -19,7 +19,7 @@ fn the_bitmaps_on_the_device_are_those_of_the_tree() {
     let update = turn.prepare(&[of_tree], &[left], 2).unwrap();
     assert_eq!(update.used_blocks, volume.superblock.used_blocks + 300 - 3);
     assert_eq!(update.writes.len(), 1, "only the group that changed");
-    let due = turn.complete(update).unwrap();
+    let due = turn.complete(update, &[]).unwrap();
     assert_eq!(due, [left]);
     volume.superblock.sequence = 2;
     assert!(used_blocks(&volume.space).contains(&left.start), "readers may be left");
@@ -30,7 +30,7 @@ fn the_bitmaps_on_the_device_are_those_of_the_tree() {
     let mut turn = space.begin_unify(6).unwrap();
     let update = turn.prepare(&[], &[BlockRun::new(of_tree.start, 1)], 3).unwrap();
     volume.write(&update);
-    turn.complete(update).unwrap();
+    turn.complete(update, &[]).unwrap();
     let found = volume.reload().unwrap();
     assert_eq!(persisted_blocks(&found), persisted_blocks(&volume.space));
     assert_eq!(used_blocks(&found), persisted_blocks(&found));
@@ -50,7 +50,7 @@ fn a_group_is_written_to_its_stale_slot_in_turn() {
         let update = turn.prepare(&[run], &[], round + 2).unwrap();
         addresses.push(update.writes[0].0);
         volume.write(&update);
-        turn.complete(update).unwrap();
+        turn.complete(update, &[]).unwrap();
         assert_eq!(used_blocks(&volume.reload().unwrap()), used_blocks(&volume.space));
     }
     let slot = |slot| volume.geometry().bitmap_address(0, slot);
@@ -65,7 +65,7 @@ fn what_leaves_and_enters_stays() {
     let mut turn = volume.space.begin_unify(5).unwrap();
     let update = turn.prepare(&[part], &[data], 2).unwrap();
     assert_eq!(update.used_blocks, volume.superblock.used_blocks - 8);
-    let due = turn.complete(update).unwrap();
+    let due = turn.complete(update, &[]).unwrap();
     assert_eq!(due, [BlockRun::new(data.start, 4), BlockRun::new(data.start + 6, 4)]);
 }
 
@@ -95,7 +95,7 @@ fn a_tree_cannot_drop_or_gain_what_it_must_not() {
     let update = turn.prepare(&[run], &[data], 2).unwrap();
     assert!(turn.prepare(&[], &[], 2).is_err(), "prepared twice");
     assert!(space.begin_unify(6).is_err(), "two at a time");
-    turn.complete(update).unwrap();
+    turn.complete(update, &[]).unwrap();
     assert_eq!(space.counts().pending, counts.pending + 10);
     drop(space.begin_unify(6).unwrap());
     drop(space.begin_unify(7).unwrap());
@@ -112,13 +112,13 @@ fn a_block_that_the_tree_came_to_hold_is_freed_by_the_next_unify_alone() {
     assert!(space.release_through(12).is_empty(), "the new tree may refer to it");
     let update = turn.prepare(&[run], &[], 2).unwrap();
     assert!(space.release_through(12).is_empty());
-    assert!(turn.complete(update).unwrap().is_empty());
+    assert!(turn.complete(update, &[]).unwrap().is_empty());
     assert!(space.release_through(12).is_empty(), "the tree refers to it");
     assert_eq!(space.counts().pending, 0);
 
     let mut turn = space.begin_unify(12).unwrap();
     let update = turn.prepare(&[], &[run], 3).unwrap();
-    let due = turn.complete(update).unwrap();
+    let due = turn.complete(update, &[]).unwrap();
     assert_eq!(due, [run]);
     space.release(&due);
     assert_eq!(take(space, 1).length, 1);
@@ -133,12 +133,12 @@ fn a_block_queued_for_a_delta_that_the_unify_folds_is_not_freed_twice() {
     let mut turn = space.begin_unify(10).unwrap();
     space.free_after(run, 12).unwrap();
     let update = turn.prepare(&[run], &[], 2).unwrap();
-    turn.complete(update).unwrap();
+    turn.complete(update, &[]).unwrap();
     // The mark never passed 12 before the unify that folds 12 drops the run from the tree.
     space.free_after(only_logged, 12).unwrap();
     let mut turn = space.begin_unify(12).unwrap();
     let update = turn.prepare(&[], &[run], 3).unwrap();
-    let due = turn.complete(update).unwrap();
+    let due = turn.complete(update, &[]).unwrap();
     assert_eq!(due, [only_logged, run]);
     assert!(space.release_through(u64::MAX).is_empty());
     space.release(&due);

@@ -100,6 +100,11 @@ impl TreeEdit {
         self.top().get(key)
     }
 
+    /// The entries from `from` to below `to_exclusive`, as edited.
+    pub fn range(&self, from: &Key, to_exclusive: &Key) -> Result<Vec<(Key, Item)>, StoreError> {
+        self.top().range(from, to_exclusive, usize::MAX)
+    }
+
     /// The entry with the largest key that is not above `key`, as edited.
     pub fn last_at_or_before(&self, key: &Key) -> Result<Option<(Key, Item)>, StoreError> {
         self.top().last_at_or_before(key)
