@@ -163,9 +163,12 @@ impl Committer {
         self.dirty_data.remove(&inode);
     }
 
-    /// The files whose data has changes that no delta took.
+    /// The files whose data has changes that no delta took, by number: files made one after the other
+    /// lie one behind the other, and a run of the tests is the same every time.
     pub(super) fn files_with_dirty_data(&self) -> Vec<Arc<Inode>> {
-        self.dirty_data.iter().map(|entry| entry.value().clone()).collect()
+        let mut files: Vec<_> = self.dirty_data.iter().map(|entry| entry.value().clone()).collect();
+        files.sort_unstable_by_key(|file| file.number());
+        files
     }
 
     /// Notes that programs map the file.
