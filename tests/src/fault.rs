@@ -103,10 +103,18 @@ impl FaultRun {
     /// If the volume does not keep them.
     pub fn apply(&mut self, step: &Step) {
         let before = self.world.model.clone();
-        let injected = self.faults.injected();
+        let (injected, deltas) = (self.faults.injected(), self.deltas());
         let expected = self.world.apply_to_model(step);
         let found = self.world.apply_to_volume(step);
         let struck = self.faults.injected() > injected;
+        if let (Step::Copy { from, .. }, false) = (step, self.failed)
+            && (self.deltas() > deltas || self.is_read_only())
+        {
+            let copied = found.is_ok();
+            self.note_published_source(before.clone(), step, from, copied);
+            assert!(copied || struck, "{step:?}: {found:?}");
+            return;
+        }
         if self.failed {
             assert!(refused(step, expected, &found), "after a failure {step:?} gave {found:?}");
             if found.is_err() {
@@ -120,6 +128,22 @@ impl FaultRun {
             if expected.is_ok() && step.is_commit() {
                 self.acknowledged = self.deltas();
             }
+        }
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.world.volume.flush(braidfs::ROOT_INODE).is_err()
+    }
+
+    /// A copy has published its source, or tried to, before it changed anything.
+    fn note_published_source(&mut self, before: Model, step: &Step, source: &str, copied: bool) {
+        self.world.model = before;
+        self.world.model.stage_file(source);
+        self.failed = self.is_read_only();
+        self.note_deltas(self.deltas() + u64::from(self.failed));
+        if copied {
+            // It worked on the volume, and so it does on the model.
+            let _ = self.world.apply_to_model(step);
         }
     }
 
