@@ -78,6 +78,23 @@
 //! # }
 //! ```
 //!
+//! Nobody can fill a table again between the look whether it is empty and its freeing, and no walker
+//! can change what it did not break the sharing of:
+//!
+//! ```compile_fail,E0499
+//! # use braidfs_mm::{Content, PageTable};
+//! # fn example(table: &mut PageTable) {
+//! let _ = table.remove_range(0..512, |_, _| drop(table.insert(7, Content::HoleZero)));
+//! # }
+//! ```
+//!
+//! ```compile_fail,E0596
+//! # use braidfs_mm::PageTable;
+//! # fn walk(table: &PageTable) -> Option<()> {
+//! table.page_mut(7)?[0] = 1;
+//! # Some(()) }
+//! ```
+//!
 //! # Locks
 //!
 //! A pool is lock-free; tables and regions are data that their owner locks. A [`TableReader`] reads

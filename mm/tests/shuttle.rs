@@ -284,3 +284,31 @@ fn a_frame_that_is_used_for_another_page_is_not_taken_for_the_old_one() {
         is_empty(&pool);
     });
 }
+
+/// The kernel's series once cleared the entry of a table before its copy was complete.
+#[test]
+fn a_copy_is_complete_before_it_takes_the_place_of_a_shared_leaf() {
+    explore(|| {
+        let pool = pool();
+        let mut live = PageTable::new(&pool);
+        put(&mut live, 3, 1);
+        put(&mut live, 600, 2);
+        let fork = live.fork();
+        let reader = live.reader();
+        let writer = spawn(move || {
+            put(&mut live, 0, 9);
+            live
+        });
+        let threads = vec![
+            spawn(move || {
+                // A look-up is disturbed at most once by each node that is broken: it finds the page.
+                assert_eq!(held(&reader, 3), Some(1));
+                assert_eq!(held(&reader, 600), Some(2));
+            }),
+            spawn(move || drop(fork)),
+        ];
+        join(threads);
+        drop(writer.join().unwrap());
+        is_empty(&pool);
+    });
+}

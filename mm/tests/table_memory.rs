@@ -137,6 +137,18 @@ fn take_all_table_memory(table: &mut PageTable) {
 }
 
 #[test]
+fn a_shared_table_is_emptied_without_any_table_memory() {
+    let pool = pool(40 << 20);
+    let mut live = filled(&pool);
+    let frozen = live.fork();
+    let mut other = PageTable::new(&pool);
+    take_all_table_memory(&mut other);
+    let before = contents(&frozen);
+    assert_eq!(live.remove_range(0..u64::MAX, |_, _| ()).unwrap() as usize, before.len());
+    assert!(live.is_empty() && contents(&frozen) == before);
+}
+
+#[test]
 fn a_refused_frame_is_given_back_and_leaves_no_trace() {
     let (pool, other) = (pool(1 << 20), pool(1 << 20));
     let mut table = PageTable::new(&pool);
