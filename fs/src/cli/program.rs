@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use super::args::{Arguments, Command, MkfsArguments, MountHelperArguments, UmountHelperArguments};
 use super::error::{CliError, CliResult};
 use super::mount::{MountPlan, as_mount_helper};
-use super::{control, documents, dump, fsck, info, logging, mkfs, stats, sync, umount};
+use super::{control, documents, dump, fsck, info, logging, mkfs, stats, sync, trim, umount};
 
 /// The programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,7 @@ fn run_braidfs(command_line: &[OsString]) -> CliResult<ExitCode> {
         Command::Mkfs(mkfs) => logged(&|| mkfs::run(mkfs)),
         Command::Umount(umount) => logged(&|| umount::run(&umount.place, umount.lazy)),
         Command::Sync(sync) => logged(&|| sync::run(&sync.place)),
+        Command::Trim(trim) => logged(&|| trim::run(&trim.place)),
         Command::Control(control) => logged(&|| control::run(control)),
         Command::Stats(stats) => logged(&|| stats::run(stats)),
         Command::Fsck(fsck) => logged(&|| fsck::run(&fsck.arguments)),

@@ -35,6 +35,8 @@ const PREFIX: &str = "system.braidfs.";
 /// Written with anything, it makes everything durable: the kernel does not pass syncfs(2) on to
 /// servers like this one.
 pub const SYNC_ATTRIBUTE: &str = "system.braidfs.sync";
+/// Written with anything, it gives free space back to the device.
+pub const TRIM_ATTRIBUTE: &str = "system.braidfs.trim";
 /// What is in force, and how it is changed.
 pub const SETTINGS_ATTRIBUTE: &str = "system.braidfs.settings";
 /// What it did.
@@ -111,6 +113,7 @@ impl Control {
         let result = match std::str::from_utf8(name) {
             Ok(SYNC_ATTRIBUTE) => self.volume.syncfs(),
             Ok(_) if uid != Some(0) && uid != Some(self.owner) => return reply.error(Errno::PERM),
+            Ok(TRIM_ATTRIBUTE) => self.volume.trim().map(drop),
             Ok(SETTINGS_ATTRIBUTE) => match serde_json::from_slice::<SettingsChange>(value) {
                 Ok(change) => self.volume.change_settings(&change).map(drop),
                 Err(error) => {

@@ -15,7 +15,7 @@
 //! | `ioctl` | ioctls: shutting down |
 //! | `caller` | who asks: groups, capabilities, memory |
 //! | `privileges` | taking setuid and setgid away |
-//! | `control` | attributes that are not stored: sync, settings, statistics |
+//! | `control` | attributes that are not stored: sync, trim, settings, statistics |
 //! | `protocol` | the protocol itself: requests, replies, the threads that serve |
 //! | `reply` | results to replies, errors to the log and to an errno |
 //! | `negotiate` | what is agreed with the kernel at the start |
@@ -62,7 +62,7 @@ mod xattr;
 pub use connect::{check_device, remount};
 pub use control::{
     HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE, SHUTDOWN_ATTRIBUTE,
-    STATISTICS_ATTRIBUTE, SYNC_ATTRIBUTE,
+    STATISTICS_ATTRIBUTE, SYNC_ATTRIBUTE, TRIM_ATTRIBUTE,
 };
 pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;

@@ -2,11 +2,29 @@
 
 use std::sync::atomic::Ordering;
 
+use braidfs_format::BLOCK_SIZE;
+
 use super::Volume;
-use crate::error::FsResult;
+use crate::error::{FsError, FsErrorKind, FsResult};
 use crate::settings::{Settings, SettingsChange};
 
 impl Volume {
+    /// Gives free space back to the device: everything that was freed is made durable and fit for
+    /// use first. Returns the bytes; none where the device cannot discard.
+    ///
+    /// # Errors
+    /// `ReadOnly`; `Io` if something could not be written, or discarded.
+    pub fn trim(&self) -> FsResult<u64> {
+        self.check_writable()?;
+        let _one_at_a_time = self.reclaiming.lock();
+        match self.reclaim_space() {
+            Err(error) if error.kind() != FsErrorKind::NoSpace => return Err(error.during("trim")),
+            _ => {}
+        }
+        let blocks = self.store.trim(1).map_err(|error| FsError::from(error).during("trim"))?;
+        Ok(blocks.saturating_mul(BLOCK_SIZE as u64))
+    }
+
     /// The settings in force.
     pub fn settings(&self) -> Settings {
         let cache = self.cache.config();

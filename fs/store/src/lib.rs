@@ -37,6 +37,7 @@ mod superblocks;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trim;
 mod unify;
 
 pub use change::ChangeSet;

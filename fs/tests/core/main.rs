@@ -17,6 +17,8 @@ macro_rules! same_under {
 
             #[path = "commits.rs"]
             mod commits;
+            #[path = "edges.rs"]
+            mod edges;
             #[path = "limits.rs"]
             mod limits;
             #[path = "names.rs"]

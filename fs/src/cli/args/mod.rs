@@ -61,6 +61,8 @@ pub enum Command {
     Umount(UmountArguments),
     /// Make everything on a mount durable (sync(1) is not passed on to its server)
     Sync(SyncArguments),
+    /// Give free space back to the disk, or shrink the image
+    Trim(TrimArguments),
     /// Show the settings of a mount, or change them
     Control(ControlArguments),
     /// Show what a mount did: counters, memory, and how long operations take
@@ -86,6 +88,17 @@ pub struct UmountArguments {
     /// Take it out of the tree of directories at once, and end it when nobody uses it any more
     #[arg(short, long)]
     pub lazy: bool,
+}
+
+/// Give free space back to the disk, or shrink the image on its host
+///
+/// Everything that was changed is made durable first, since blocks that were freed can be given back only then. Where the
+/// disk or the host's filesystem cannot discard, nothing happens.
+#[derive(Debug, Args)]
+pub struct TrimArguments {
+    /// A directory of the mount
+    #[arg(value_name = "DIR")]
+    pub place: PathBuf,
 }
 
 /// Make everything on a mount durable

@@ -26,6 +26,7 @@
 
 mod allocate;
 mod bitmaps;
+mod borrow;
 mod defree;
 mod format;
 mod group;
