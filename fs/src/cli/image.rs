@@ -3,10 +3,13 @@
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use braidfs_block::{BlockDevice, BlockError, BlockErrorKind, FileDevice, FileOptions};
 use braidfs_format::{BLOCK_SIZE, Geometry, Superblock};
 
+use super::again;
 use super::error::{CliError, CliResult};
 use super::progress::Progress;
 use super::signature::{SNIFF_BYTES, detect};
@@ -15,6 +18,11 @@ use crate::options::MkfsOptions;
 use crate::size::human;
 use crate::volume::Volume;
 
+/// How long a server that is ending is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+/// What the commands that serve are called, all of them.
+const SERVER: &str = "braidfs";
 const BLOCK_BYTES: u64 = BLOCK_SIZE as u64;
 
 /// A path without symbolic links resolved, but independent of the current directory.
@@ -23,14 +31,28 @@ pub fn absolute(path: &Path) -> CliResult<PathBuf> {
         .map_err(|error| CliError::new(format!("the path `{}`: {error}", path.display())))
 }
 
-/// Opens an image that exists.
-pub fn open(path: &Path, read_only: bool) -> CliResult<FileDevice> {
-    open_with(path, &options(read_only))
+/// Opens an image that exists. If it is in use, but not mounted any more, waits for its server, which is
+/// putting the last on disk.
+pub fn open_patiently(path: &Path, options: &FileOptions) -> CliResult<FileDevice> {
+    let started = Instant::now();
+    loop {
+        let ends = |error: &BlockError| error.kind == BlockErrorKind::InUse && is_ending(path);
+        match FileDevice::open(path, options) {
+            Err(error) if started.elapsed() < PATIENCE && ends(&error) => {
+                thread::sleep(POLL_INTERVAL);
+            }
+            outcome => return outcome.map_err(|error| device_error(&error)),
+        }
+    }
 }
 
-/// As [`open`], in a particular way.
-pub fn open_with(path: &Path, options: &FileOptions) -> CliResult<FileDevice> {
-    FileDevice::open(path, options).map_err(|error| device_error(&error))
+/// Whether a server of ours has the image, although nothing of it is mounted.
+fn is_ending(path: &Path) -> bool {
+    let resolved = path.canonicalize();
+    let is_mounted = resolved.is_ok_and(|path| !matches!(again::mounted(&path), Ok(None)));
+    let error = FileDevice::open(path, &FileOptions::read_only()).err();
+    let holder = error.and_then(|error| error.holder);
+    !is_mounted && holder.is_some_and(|holder| holder.command.contains(SERVER))
 }
 
 /// How an image that exists is opened.

@@ -78,7 +78,7 @@ impl Target {
 
     fn existing(arguments: &MkfsArguments, is_file: bool) -> CliResult<Self> {
         let path = &arguments.image;
-        let device = image::open(path, arguments.dry_run)?;
+        let device = image::open_patiently(path, &image::options(arguments.dry_run))?;
         let size_bytes = device.geometry().size_bytes;
         if !arguments.force {
             check_overwritable(path, &device, is_file)?;
@@ -100,7 +100,10 @@ impl Target {
         // The device knows the size that it had when it was opened.
         drop(device);
         image::resize(path, wanted)?;
-        Ok(Self::Existing { device: image::open(path, false)?, size_bytes: wanted })
+        Ok(Self::Existing {
+            device: image::open_patiently(path, &image::options(false))?,
+            size_bytes: wanted,
+        })
     }
 
     fn size_bytes(&self) -> u64 {

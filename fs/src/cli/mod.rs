@@ -15,6 +15,7 @@
 //! Invariant: a command that fails prints one line, `braidfs: ...`, to stderr, ends with a number
 //! that is not 0, and has changed nothing.
 
+mod again;
 mod args;
 mod channel;
 mod control;

@@ -18,7 +18,7 @@ use super::output::say;
 use super::progress::Progress;
 use super::raw::RawImage;
 use super::stop::Stopper;
-use super::{daemon, image, logging, place, remount};
+use super::{again, daemon, image, logging, place, remount};
 use crate::fuse::{self, FuseError, FuseOptions, FuseSession};
 use crate::options::{AccessTime, MkfsOptions, MountOptions};
 use crate::size::human;
@@ -36,6 +36,9 @@ pub struct MountPlan {
     pub daemon: bool,
     /// Say nothing if all is well.
     pub quiet: bool,
+    /// Do as other filesystems do: show a volume that is mounted already in a second place, and mount
+    /// over what is mounted.
+    pub as_others_do: bool,
     /// Everything else.
     pub settings: MountSettings,
     /// How much is logged.
@@ -54,6 +57,7 @@ impl MountPlan {
             create: arguments.create,
             daemon: arguments.daemon,
             quiet: false,
+            as_others_do: false,
             settings,
             verbosity,
         })
@@ -71,6 +75,7 @@ impl MountPlan {
             create: None,
             daemon: true,
             quiet: !arguments.verbose,
+            as_others_do: true,
             settings,
             verbosity: u8::from(arguments.verbose),
         })
@@ -80,6 +85,9 @@ impl MountPlan {
     pub fn run(&self, command_line: &[OsString]) -> CliResult<ExitCode> {
         if self.settings.remount {
             return remount::run(&self.mount_point, &self.settings).map(|()| ExitCode::SUCCESS);
+        }
+        if self.as_others_do && !daemon::is_background() && again::bind(self)? {
+            return Ok(ExitCode::SUCCESS);
         }
         if self.daemon && !daemon::is_background() {
             return daemon::launch(command_line);
@@ -91,7 +99,7 @@ impl MountPlan {
 
     fn serve(&self) -> CliResult {
         let stopper = Stopper::install()?;
-        let mount_point = place::check(&self.mount_point)?;
+        let mount_point = place::check(&self.mount_point, self.as_others_do)?;
         fuse::check_device()?;
         let path = image::absolute(&self.image)?;
         let made = self.make_image_if_missing(&path, &stopper)?;
@@ -160,7 +168,7 @@ impl MountPlan {
     fn open_device(&self) -> CliResult<Arc<FileDevice>> {
         let options = image::options(self.settings.kernel.read_only);
         let options = if self.as_block_device() { options.unclaimed() } else { options };
-        Ok(Arc::new(image::open_with(&self.image, &options)?))
+        Ok(Arc::new(image::open_patiently(&self.image, &options)?))
     }
 
     /// Whether the image is a block device, to be mounted as such: root may.

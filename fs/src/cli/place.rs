@@ -11,8 +11,9 @@ use super::image::absolute;
 use crate::fuse::{MountEntry, UnmountMode, mounts, unmount};
 
 /// Checks that something can be mounted on `path`, and returns it without symbolic links. A mount
-/// of ours that nobody serves any more, as a crash leaves it, is removed first.
-pub fn check(path: &Path) -> CliResult<PathBuf> {
+/// of ours that nobody serves any more, as a crash leaves it, is removed first. Another one may only be
+/// covered if the caller says so.
+pub fn check(path: &Path, may_cover: bool) -> CliResult<PathBuf> {
     let shown = path.display();
     let metadata = match path.metadata() {
         Err(error) if is_dead(&error) => {
@@ -37,7 +38,7 @@ pub fn check(path: &Path) -> CliResult<PathBuf> {
     let resolved = path
         .canonicalize()
         .map_err(|error| CliError::new(format!("the mount point {shown}: {error}")))?;
-    match find(&resolved)? {
+    match find(&resolved)?.filter(|_| !may_cover) {
         Some(entry) => Err(CliError::new(format!(
             "the mount point {shown} is in use: {} is mounted there; unmount it with \
              `umount {shown}`, or choose another directory",
@@ -92,13 +93,14 @@ mod tests {
     #[test]
     fn places_that_nothing_can_be_mounted_on() {
         let directory = tempfile::tempdir().unwrap();
-        let missing = check(&directory.path().join("missing")).unwrap_err().to_string();
+        let missing = check(&directory.path().join("missing"), false).unwrap_err().to_string();
         assert!(missing.contains("does not exist") && missing.contains("mkdir"), "{missing}");
         let file = directory.path().join("file");
         std::fs::write(&file, b"").unwrap();
-        assert!(check(&file).unwrap_err().to_string().contains("not a directory"));
-        assert!(check(Path::new("/proc")).unwrap_err().to_string().contains("in use"));
-        let good = check(directory.path()).unwrap();
+        assert!(check(&file, false).unwrap_err().to_string().contains("not a directory"));
+        assert!(check(Path::new("/proc"), true).is_ok());
+        assert!(check(Path::new("/proc"), false).unwrap_err().to_string().contains("in use"));
+        let good = check(directory.path(), false).unwrap();
         assert_eq!(good, directory.path().canonicalize().unwrap());
     }
 }

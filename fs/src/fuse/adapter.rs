@@ -91,19 +91,19 @@ impl Adapter {
         match operation {
             Operation::Write { offset, bytes, kind } => {
                 if kind.kills_privileges {
-                    privileges::take(volume, ino, &caller);
+                    privileges::take(volume, ino, &caller, &self.notifier);
                 }
                 data::write(volume, ino, offset, bytes, reply);
                 if kind.from_cache {
-                    data::blocks_changed(&self.notifier, ino);
+                    data::attributes_changed(&self.notifier, ino);
                 }
             }
             Operation::Fallocate { offset, length, mode } => {
-                privileges::take_unless_privileged(volume, ino, &caller);
+                privileges::take_unless_privileged(volume, ino, &caller, &self.notifier);
                 data::fallocate(volume, ino, mode, offset, length, reply);
             }
             Operation::CopyRange { offset, to, to_offset, length, flags, long } => {
-                privileges::take_unless_privileged(volume, to, &caller);
+                privileges::take_unless_privileged(volume, to, &caller, &self.notifier);
                 let from = Position { inode: ino, offset };
                 let to = Position { inode: to, offset: to_offset };
                 data::copy(volume, from, to, length, flags, long, reply);
@@ -159,7 +159,9 @@ impl Adapter {
                 xattr::set(volume, ino, name, value, flags, reply);
             }
             Operation::GetXattr { name, size } => xattr::get(volume, ino, name, size, reply),
-            Operation::ListXattr { size } => xattr::list(volume, ino, size, reply),
+            Operation::ListXattr { size } => {
+                xattr::list(volume, ino, size, &Caller::of(header), reply);
+            }
             Operation::RemoveXattr { name } => xattr::remove(volume, ino, name, reply),
             _ => reply.error(Errno::NOSYS),
         }

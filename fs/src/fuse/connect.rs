@@ -17,9 +17,10 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use super::error::FuseError;
+use super::mount_table::mount_around;
 use super::session::{FuseOptions, KernelOptions};
 use super::{FSTYPE, fusermount};
 
@@ -65,6 +66,27 @@ pub fn remount(mount_point: &Path, options: &KernelOptions) -> Result<(), FuseEr
         },
         errno => FuseError::refused(mount_point, errno),
     })
+}
+
+/// Shows what is mounted on `existing` on `mount_point`, too, there with flags of its own, and apart
+/// from it as to which mounts below show elsewhere: as if it were a mount of its own.
+///
+/// # Errors
+/// What the system says.
+pub fn bind(existing: &Path, mount_point: &Path, options: &KernelOptions) -> Result<(), FuseError> {
+    let refused = |errno| FuseError::refused(mount_point, errno);
+    // A new mount is shared if the one that it is in is.
+    let is_shared = mount_around(mount_point).is_some_and(|around| around.is_shared);
+    rustix::mount::mount_bind(existing, mount_point).map_err(refused)?;
+    let private = MountPropagationFlags::PRIVATE;
+    rustix::mount::mount_change(mount_point, private).map_err(refused)?;
+    if is_shared {
+        let shared = MountPropagationFlags::SHARED;
+        rustix::mount::mount_change(mount_point, shared).map_err(refused)?;
+    }
+    // What is for the whole filesystem cannot differ.
+    let flags = mount_flags(options) - MountFlags::SYNCHRONOUS | MountFlags::BIND;
+    rustix::mount::mount_remount(mount_point, flags, "").map_err(refused)
 }
 
 fn open_device() -> Result<OwnedFd, FuseError> {

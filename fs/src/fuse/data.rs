@@ -37,9 +37,9 @@ pub(super) fn write(volume: &Volume, inode: InodeNumber, offset: u64, bytes: &[u
     Call::new("write", inode).answer(reply, result, |reply, count| reply.written(count as u32));
 }
 
-/// After a WRITE from the kernel's cache: the file has other blocks now than the kernel remembers. It
-/// asks anew by itself when the file is closed, but not while it is open.
-pub(super) fn blocks_changed(notifier: &Notifier, inode: InodeNumber) {
+/// Has the kernel ask for attributes anew. After a WRITE from its cache the file has other blocks than
+/// it remembers; it asks by itself when the file is closed, but not while it is open.
+pub(super) fn attributes_changed(notifier: &Notifier, inode: InodeNumber) {
     const ATTRIBUTES_ONLY: i64 = -1;
     // An inode that the kernel has forgotten has nothing to be told.
     let _ = notifier.invalidate(inode, ATTRIBUTES_ONLY, 0);

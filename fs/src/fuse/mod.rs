@@ -59,7 +59,7 @@ mod session;
 mod tuning;
 mod xattr;
 
-pub use connect::{check_device, remount};
+pub use connect::{bind, check_device, remount};
 pub use control::{
     HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE, SHUTDOWN_ATTRIBUTE,
     STATISTICS_ATTRIBUTE, SYNC_ATTRIBUTE, TRIM_ATTRIBUTE,

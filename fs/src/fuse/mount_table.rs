@@ -13,8 +13,12 @@ const TABLE: &str = "/proc/self/mountinfo";
 pub struct MountEntry {
     /// Numbers of its device: `major:minor`.
     pub device: String,
+    /// What of the filesystem is seen there: all of it, if this is `/`.
+    pub root: PathBuf,
     /// Where it is.
     pub mount_point: PathBuf,
+    /// Mounts below it show in other places, too.
+    pub is_shared: bool,
     /// Its type, as `fuse.braidfs`, or `fuseblk.braidfs` for a block device.
     pub kind: String,
     /// What is mounted.
@@ -43,15 +47,27 @@ pub(super) fn mount_on(mount_point: &Path) -> Option<MountEntry> {
     mounts().ok()?.into_iter().rfind(|entry| entry.mount_point == mount_point)
 }
 
+/// The mount that a path is in.
+pub(super) fn mount_around(path: &Path) -> Option<MountEntry> {
+    let around = mounts().ok()?.into_iter().filter(|entry| path.starts_with(&entry.mount_point));
+    around.max_by_key(|entry| entry.mount_point.as_os_str().len())
+}
+
 /// Parses a line as `36 35 0:42 / /mnt rw,noatime shared:1 - fuse.braidfs /images/a.img rw`.
 fn parse_line(line: &[u8]) -> Option<MountEntry> {
     let mut fields = line.split(|&byte| byte == b' ');
     let device = fields.nth(2)?;
-    let mount_point = fields.nth(1)?;
-    let mut tail = fields.skip_while(|field| *field != b"-").skip(1);
+    let root = fields.next()?;
+    let mount_point = fields.next()?;
+    let rest: Vec<&[u8]> = fields.skip(1).collect();
+    let end = rest.iter().position(|field| *field == b"-")?;
+    let (optional, tail) = rest.split_at(end);
+    let mut tail = tail.iter().skip(1);
     Some(MountEntry {
         device: String::from_utf8(device.to_vec()).ok()?,
+        root: PathBuf::from(unescape(root)),
         mount_point: PathBuf::from(unescape(mount_point)),
+        is_shared: optional.iter().any(|field| field.starts_with(b"shared:")),
         kind: String::from_utf8(tail.next()?.to_vec()).ok()?,
         source: PathBuf::from(unescape(tail.next()?)),
     })
@@ -94,6 +110,8 @@ mod tests {
             b"36 35 0:42 / /mnt/a\\040b rw,noatime shared:1 master:2 - fuse.braidfs /i.img rw";
         let entry = parse_line(line).unwrap();
         assert_eq!(entry.device, "0:42");
+        assert!(entry.is_shared);
+        assert_eq!(entry.root, Path::new("/"));
         assert_eq!(entry.mount_point, Path::new("/mnt/a b"));
         assert_eq!(entry.source, Path::new("/i.img"));
         assert!(entry.is_ours());

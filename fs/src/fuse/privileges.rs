@@ -5,6 +5,8 @@
 //! the group.
 
 use super::caller::Caller;
+use super::data::attributes_changed;
+use super::protocol::Notifier;
 use crate::types::{Attributes, FileKind, InodeNumber, SetAttributes};
 use crate::volume::Volume;
 
@@ -20,8 +22,9 @@ pub(super) fn takes_all(volume: &Volume, inode: InodeNumber, caller: &Caller) ->
         && !caller.may_keep_privileges()
 }
 
-/// Takes what privileges a regular file gives, before `caller`, who may not keep them, changes its content.
-pub(super) fn take(volume: &Volume, inode: InodeNumber, caller: &Caller) {
+/// Takes what privileges a regular file gives, before `caller`, who may not keep them, changes its
+/// content. The kernel, which has left that to us, must hear that the mode is another one now.
+pub(super) fn take(volume: &Volume, inode: InodeNumber, caller: &Caller, notifier: &Notifier) {
     if volume.getattr(inode).is_ok_and(|attributes| gives_any(&attributes)) {
         let changes = SetAttributes {
             clear_suid_sgid: true,
@@ -31,14 +34,20 @@ pub(super) fn take(volume: &Volume, inode: InodeNumber, caller: &Caller) {
         if let Err(error) = volume.setattr(inode, &changes) {
             tracing::warn!("setuid and setgid could not be taken: {error}");
         }
+        attributes_changed(notifier, inode);
     }
 }
 
 /// As [`take`], unless the caller may keep them: for operations with which the kernel does not say.
-pub(super) fn take_unless_privileged(volume: &Volume, inode: InodeNumber, caller: &Caller) {
+pub(super) fn take_unless_privileged(
+    volume: &Volume,
+    inode: InodeNumber,
+    caller: &Caller,
+    notifier: &Notifier,
+) {
     let gives = volume.getattr(inode).is_ok_and(|attributes| gives_any(&attributes));
     if gives && !caller.may_keep_privileges() {
-        take(volume, inode, caller);
+        take(volume, inode, caller, notifier);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use rustix::io::Errno;
 
+use super::caller::Caller;
 use super::protocol::Reply;
 use super::reply::Call;
 use crate::acl::{ACCESS_ATTRIBUTE, DEFAULT_ATTRIBUTE};
@@ -12,6 +13,8 @@ use crate::volume::Volume;
 /// The namespaces that are kept, besides access control lists. Who may use which, the kernel has
 /// checked. What is not listed is refused.
 const NAMESPACES: [&[u8]; 3] = [b"user.", b"trusted.", b"security."];
+/// The namespace of administrators.
+const TRUSTED: &[u8] = b"trusted.";
 /// A label that the kernel asks for only where no security module looks after labels.
 const SELINUX_LABEL: &[u8] = b"security.selinux";
 
@@ -30,9 +33,16 @@ pub(super) fn get(volume: &Volume, inode: InodeNumber, name: &[u8], space: u32, 
     Call::new("getxattr", inode).answer(reply, result, |reply, value| send(reply, &value, space));
 }
 
-/// LISTXATTR: the names, each with a zero byte behind it.
-pub(super) fn list(volume: &Volume, inode: InodeNumber, space: u32, reply: Reply) {
-    let result = volume.listxattr(inode);
+/// LISTXATTR: the names, each with a zero byte behind it; those of administrators only for them.
+pub(super) fn list(volume: &Volume, inode: InodeNumber, space: u32, caller: &Caller, reply: Reply) {
+    let result = volume.listxattr(inode).map(|names| {
+        let is_trusted = |name: &Vec<u8>| name.starts_with(TRUSTED);
+        // Looking at the caller costs more than the list.
+        if !names.iter().any(is_trusted) || caller.is_administrator() {
+            return names;
+        }
+        names.into_iter().filter(|name| !is_trusted(name)).collect()
+    });
     Call::new("listxattr", inode)
         .answer(reply, result, |reply, names| send(reply, &name_list(&names), space));
 }
@@ -47,6 +57,7 @@ pub(super) fn set(
     reply: Reply,
 ) {
     match xattr_mode(flags) {
+        _ if NAMESPACES.contains(&name) => reply.error(Errno::INVAL),
         _ if !is_kept(name) => reply.error(Errno::OPNOTSUPP),
         Some(mode) => {
             let result = volume.setxattr(inode, name, value, mode);

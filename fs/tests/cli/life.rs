@@ -166,6 +166,12 @@ fn the_helper_of_mount_is_silent_and_takes_what_fstab_has() {
     let mounted = work.run_as(&mount, &["a.img", "mnt", "-o", options]);
     let table = fs::read_to_string("/proc/self/mounts").unwrap();
     let again = work.run_as(&mount, &["a.img", "mnt"]);
+    fs::create_dir(work.path("second")).unwrap();
+    let second = work.run_as(&mount, &["a.img", "second", "-o", "ro"]);
+    fs::write(work.path("mnt/shared"), b"shared").unwrap();
+    let shown = fs::read(work.path("second/shared"));
+    let to_second = fs::write(work.path("second/file"), b"x");
+    let second_gone = work.run_as(work.path("umount.fuse.braidfs"), &["second"]);
     let remounted = work.run_as(&mount, &["a.img", "mnt", "-o", "remount,ro"]);
     let write = fs::write(work.path("mnt/file"), b"x");
     let unmounted = work.run_as(work.path("umount.fuse.braidfs"), &["mnt"]);
@@ -174,7 +180,11 @@ fn the_helper_of_mount_is_silent_and_takes_what_fstab_has() {
     let place = format!("{} fuse.braidfs", work.path("mnt").display());
     let line = table.lines().find(|line| line.contains(&place)).unwrap();
     assert!(line.contains("allow_other") && !line.contains("nosuid"), "{line}");
-    again.failed(32, &["in use"]);
+    again.failed(32, &["is mounted on", "already"]);
+    assert_eq!(second.succeeded().stdout, "");
+    assert_eq!(shown.unwrap(), b"shared");
+    assert_eq!(to_second.unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);
+    second_gone.succeeded();
     remounted.succeeded();
     assert_eq!(write.unwrap_err().kind(), std::io::ErrorKind::ReadOnlyFilesystem);
     unmounted.succeeded();
