@@ -26,6 +26,12 @@ pub struct Arguments {
 pub enum Command {
     /// Run tests
     Check(Box<CheckArguments>),
+    /// Prepare a built checkout of upstream's xfstests, which stays as it is
+    Setup(UpstreamArguments),
+    /// Run upstream's tests
+    Upstream(UpstreamArguments),
+    /// Run suites of others on a volume
+    Suite(SuiteArguments),
     /// Show tests and their groups
     List(ListArguments),
     /// Take away what runs have left that were killed: mounts, loop devices, work directories
@@ -102,6 +108,62 @@ pub struct CheckArguments {
     /// Fail if a test of the selection is notrun for lack of FUSE, root or a feature
     #[arg(long)]
     pub strict: bool,
+    /// A line for each test
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// Suites of others
+#[derive(Debug, Args)]
+pub struct SuiteArguments {
+    /// Which; all, if none is named; `list` shows them
+    pub names: Vec<String>,
+    /// How much is done; what it counts, `suite list` says
+    #[arg(long)]
+    pub count: Option<u64>,
+    /// The seed of whatever is random
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// With which writeback policy; with the program's own if none is given
+    #[arg(long, value_enum)]
+    pub policy: Option<PolicyArgument>,
+    /// Where programs from crates.io are installed
+    #[arg(long, value_name = "DIR", default_value = "xfstests-cache")]
+    pub cache: PathBuf,
+    /// Where braidfs and fsck-braidfs are [default: beside this program, then PATH]
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Run on a filesystem of the kernel instead
+    #[arg(long, value_name = "TYPE", conflicts_with_all = ["policy", "programs"])]
+    pub peer: Option<String>,
+    /// Where the results go
+    #[arg(long, value_name = "DIR", default_value = "xfstests-results")]
+    pub results: PathBuf,
+}
+
+/// Upstream's tests
+#[derive(Debug, Args)]
+pub struct UpstreamArguments {
+    /// The checkout
+    pub checkout: PathBuf,
+    /// Tests and options for upstream's `check`, as `-g quick` or `generic/001`
+    #[arg(last = true, value_name = "ARGUMENT")]
+    pub arguments: Vec<String>,
+    /// Where devices, helpers and upstream's results go
+    #[arg(long, value_name = "DIR", default_value = "xfstests-work")]
+    pub work: PathBuf,
+    /// As what the devices are mounted: fuseblk.braidfs passes sync(2) on, fuse.braidfs does not
+    #[arg(long = "type", value_name = "TYPE", default_value = "fuseblk.braidfs")]
+    pub kind: String,
+    /// Where braidfs and fsck-braidfs are [default: beside this program, then PATH]
+    #[arg(long, value_name = "DIR")]
+    pub programs: Option<PathBuf>,
+    /// Where the results go
+    #[arg(long, value_name = "DIR", default_value = "xfstests-results")]
+    pub results: PathBuf,
+    /// Which tests can't apply
+    #[arg(long, value_name = "FILE")]
+    pub excludes: Option<PathBuf>,
     /// A line for each test
     #[arg(short, long)]
     pub verbose: bool,

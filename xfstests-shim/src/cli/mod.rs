@@ -4,6 +4,8 @@ mod args;
 mod check;
 mod clean;
 mod list;
+mod suite;
+mod upstream;
 mod volume;
 
 use std::io::{BufRead, Write};
@@ -37,6 +39,9 @@ pub fn main() -> ExitCode {
 fn run(command: &Command) -> Result<bool> {
     match command {
         Command::Check(arguments) => check::run(arguments),
+        Command::Setup(arguments) => upstream::setup(arguments).map(|()| true),
+        Command::Upstream(arguments) => upstream::run(arguments),
+        Command::Suite(arguments) => suite::run(arguments),
         Command::List(arguments) => list::run(arguments).map(|()| true),
         Command::Clean(arguments) => clean::run(arguments),
         Command::Volume(arguments) => volume::run(&arguments.verb).map(|()| true),

@@ -1,4 +1,12 @@
-//! Upstream's xfstests: a checkout that the user has. None of its code is here.
+//! Upstream's xfstests: a checkout that the user has. None of its code is here, and it is not changed.
+//!
+//! It runs in namespaces of its own, where users, helpers and the stand-in for a device that drops
+//! writes exist ([`environment`]); what its `check` prints is understood ([`output`]) and becomes
+//! results as those of our own tests ([`runner`]).
+
+pub mod environment;
+pub mod output;
+pub mod runner;
 
 use std::path::Path;
 
