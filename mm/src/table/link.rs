@@ -156,18 +156,6 @@ impl NodeRef {
         Self(NonNull::from(Box::leak(Box::new(Node { visible, references, private }))))
     }
 
-    /// Another reference of a node that the caller owns.
-    ///
-    /// # Safety
-    ///
-    /// If there is a [`NodeMut`] of the node, it is not used any more.
-    pub(super) unsafe fn share(node: &Node) -> Self {
-        if node.references.fetch_add(1, Ordering::Relaxed) > MAX_REFERENCES {
-            std::process::abort();
-        }
-        Self(NonNull::from(node))
-    }
-
     /// Links to a new node, as many as are asked for.
     pub(super) fn fan_out(visible: Visible, private: Private, links: usize) -> Box<[Link]> {
         let node = Self::with_references(visible, private, links).into_raw();
@@ -240,19 +228,21 @@ impl Link {
         Self(AtomicPtr::new(std::ptr::null_mut()))
     }
 
-    /// A link to that node.
-    pub(super) fn to(node: NodeRef) -> Self {
-        Self(AtomicPtr::new(node.into_raw()))
-    }
-
-    /// Another link to the same.
+    /// Another link to the same. It takes over the pointer as it is: one made of a reference could
+    /// not free the node.
     ///
     /// # Safety
     ///
-    /// As of [`node`](Self::node) and [`NodeRef::share`].
+    /// As of [`node`](Self::node); and if there is a [`NodeMut`] of the node, it is not used any
+    /// more.
     pub(super) unsafe fn share(&self) -> Self {
         // SAFETY: passed on to our caller.
-        unsafe { self.node().map_or_else(Self::empty, |node| Self::to(NodeRef::share(node))) }
+        if let Some(node) = unsafe { self.node() }
+            && node.references.fetch_add(1, Ordering::Relaxed) > MAX_REFERENCES
+        {
+            std::process::abort();
+        }
+        Self(AtomicPtr::new(self.0.load(Ordering::Relaxed)))
     }
 
     /// The same links, with empty ones behind them: they own the references in place of these,
@@ -327,6 +317,21 @@ impl LinkMut<'_> {
     /// Lets it lead to that node, which is complete, and lets go of the one before.
     pub(super) fn put(&mut self, node: NodeRef) {
         self.store(node.into_raw());
+    }
+
+    /// Lets it lead to where another link leads, which is given up.
+    pub(super) fn put_link(&mut self, link: Link) {
+        self.store(link.0.into_inner());
+    }
+
+    /// Another link to the same.
+    ///
+    /// # Safety
+    ///
+    /// As of [`Link::share`].
+    pub(super) unsafe fn share(&self) -> Link {
+        // SAFETY: the link is ours; the rest is passed on.
+        unsafe { self.0.share() }
     }
 
     /// Lets it lead nowhere.

@@ -144,15 +144,11 @@ impl Node {
                 Body::Leaf(owned.map_or_else(|| entries.moved(room), |owned| owned.to_copy(room)))
             }
             (Body::Zeros(word), _) => Body::Zeros(*word),
-            (Body::Interior(_), _) => Body::Interior(
-                (0..room)
-                    .map(|slot| match self.child(slot) {
-                        // SAFETY: while this node is borrowed nobody can change its children.
-                        Some(child) => Link::to(unsafe { NodeRef::share(child) }),
-                        None => Link::empty(),
-                    })
-                    .collect(),
-            ),
+            (Body::Interior(links), _) => {
+                // SAFETY: while this node is borrowed nobody can change its children.
+                let shared = links.iter().map(|link| unsafe { link.share() });
+                Body::Interior(shared.chain((links.len()..room).map(|_| Link::empty())).collect())
+            }
         };
         let Private { pool, charge, counts, tags } = self.private();
         let bytes = node_bytes(room);
@@ -262,7 +258,7 @@ impl LinkMut<'_> {
         };
         let (level, room, counts) = (node.level() + 1, room_for(0), *node.counts());
         // SAFETY: the link is ours, so the only way to the node; nobody has it to change it.
-        let child = Link::to(unsafe { NodeRef::share(node) });
+        let child = unsafe { self.share() };
         let links = std::iter::once(child).chain((1..room).map(|_| Link::empty())).collect();
         let mut private = private_of(room, counts, means);
         note_tags(&mut private.tags, 0, &counts);
@@ -273,15 +269,18 @@ impl LinkMut<'_> {
     pub(super) fn tidy(&mut self) {
         while let Some(node) = self.node() {
             let present = node.counts().present();
-            match node.child(0) {
-                _ if present == 0 => self.clear(),
-                Some(child) if child.counts().present() == present => {
-                    // SAFETY: as above; the node above the child is given up.
-                    let child = unsafe { NodeRef::share(child) };
-                    self.put(child);
-                }
-                _ => return,
+            if present == 0 {
+                return self.clear();
             }
+            let Body::Interior(links) = &node.visible().body else {
+                return;
+            };
+            if node.child(0).is_none_or(|child| child.counts().present() != present) {
+                return;
+            }
+            // SAFETY: as above; the node above the child is given up.
+            let child = unsafe { links[0].share() };
+            self.put_link(child);
         }
     }
 }
