@@ -85,7 +85,7 @@ pub fn bind(existing: &Path, mount_point: &Path, options: &KernelOptions) -> Res
         rustix::mount::mount_change(mount_point, shared).map_err(refused)?;
     }
     // What is for the whole filesystem cannot differ.
-    let flags = mount_flags(options) - MountFlags::SYNCHRONOUS | MountFlags::BIND;
+    let flags = (mount_flags(options) - MountFlags::SYNCHRONOUS) | MountFlags::BIND;
     rustix::mount::mount_remount(mount_point, flags, "").map_err(refused)
 }
 
