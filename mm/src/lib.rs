@@ -111,6 +111,8 @@ mod error;
 mod frame;
 #[allow(unsafe_code)]
 mod live;
+#[allow(unsafe_code)]
+mod mapped_file;
 mod page;
 #[allow(unsafe_code)]
 mod reclaim;
@@ -135,6 +137,7 @@ pub use live::{
     FaultHandler, FaultMechanism, LiveError, LiveRange, MappedMemory, Section, Unresolvable,
     is_mapped,
 };
+pub use mapped_file::MappedFile;
 pub use page::{PAGE_SIZE, Page};
 pub use region::{Found, LastLookup, RegionError, RegionIter, RegionValue, Regions, Uniform};
 pub use table::{

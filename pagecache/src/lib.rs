@@ -76,7 +76,8 @@ mod zero_scan;
 
 pub use backing::{Backing, PageFill};
 pub use braidfs_mm::{
-    Access, FaultHandler, FaultMechanism, LiveRange, MappedMemory, Unresolvable, is_mapped,
+    Access, FaultHandler, FaultMechanism, LiveRange, MappedFile, MappedMemory, Unresolvable,
+    is_mapped,
 };
 pub use cache::PageCache;
 pub use config::{CacheConfig, WritebackPolicy};

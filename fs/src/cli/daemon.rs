@@ -65,7 +65,7 @@ pub fn ready() -> CliResult {
 }
 
 /// The file of this program; what runs now, even if it has been replaced since.
-fn own_program() -> PathBuf {
+pub fn own_program() -> PathBuf {
     std::env::current_exe()
         .ok()
         .filter(|path| path.is_file())

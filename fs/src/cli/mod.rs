@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `args` | the one table of flags, from which help, man pages and completions are made |
 //! | `mount_options` | the table of the options of `-o` |
-//! | `mkfs`, `mount`, `remount`, `umount`, `sync`, `trim`, `control`, `stats`, `fsck`, `info`, `dump`, `documents` | the verbs |
+//! | `mkfs`, `mount`, `remount`, `umount`, `sync`, `trim`, `control`, `stats`, `lab`, `fsck`, `info`, `dump`, `documents` | the verbs |
 //! | `channel` | the way to the server of a mount |
 //! | `image`, `raw`, `signature`, `place` | images and what is on them; mount points |
 //! | `daemon`, `stop`, `processes` | the background, signals, who uses a mount |
@@ -26,6 +26,7 @@ mod error;
 mod fsck;
 mod image;
 mod info;
+mod lab;
 mod logging;
 mod mkfs;
 mod mount;

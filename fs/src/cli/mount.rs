@@ -9,7 +9,7 @@ use std::process::{self, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
-use braidfs_block::FileDevice;
+use braidfs_block::{BlockDevice, BlockOperation, FaultyDevice, FileDevice};
 
 use super::args::{AccessTimeChoice, MountArguments, MountHelperArguments};
 use super::error::{CliError, CliResult, MOUNT_FAILURE};
@@ -43,6 +43,8 @@ pub struct MountPlan {
     pub settings: MountSettings,
     /// How much is logged.
     pub verbosity: u8,
+    /// By how much each write and each flush is delayed.
+    pub device_latency: Option<Duration>,
 }
 
 impl MountPlan {
@@ -60,6 +62,7 @@ impl MountPlan {
             as_others_do: false,
             settings,
             verbosity,
+            device_latency: arguments.device_latency,
         })
     }
 
@@ -78,6 +81,7 @@ impl MountPlan {
             as_others_do: true,
             settings,
             verbosity: u8::from(arguments.verbose),
+            device_latency: None,
         })
     }
 
@@ -182,12 +186,22 @@ impl MountPlan {
     }
 
     fn mount_volume(&self, device: Arc<FileDevice>) -> CliResult<Arc<Volume>> {
+        let device = self.slowed(device);
         // Says better than a failed mount what is wrong with an image that is none.
         RawImage::open(&self.image)?.superblock()?;
         let progress = Progress::new("replaying the log", daemon::is_background());
         let show = |done, total| progress.show(done, total);
         Volume::mount_with_progress(device, self.volume_options(), &show)
             .map_err(|error| image::volume_error(&self.image, &error))
+    }
+
+    /// The device, or a slower one, as the lab wants it.
+    fn slowed(&self, device: Arc<FileDevice>) -> Arc<dyn BlockDevice> {
+        let Some(latency) = self.device_latency else { return device };
+        let slow = FaultyDevice::new(device);
+        slow.set_latency(BlockOperation::Write, latency);
+        slow.set_latency(BlockOperation::Flush, latency);
+        Arc::new(slow)
     }
 
     fn volume_options(&self) -> MountOptions {

@@ -10,7 +10,7 @@ use clap::error::ErrorKind;
 use super::args::{Arguments, Command, MkfsArguments, MountHelperArguments, UmountHelperArguments};
 use super::error::{CliError, CliResult};
 use super::mount::{MountPlan, as_mount_helper};
-use super::{control, documents, dump, fsck, info, logging, mkfs, stats, sync, trim, umount};
+use super::{control, documents, dump, fsck, info, lab, logging, mkfs, stats, sync, trim, umount};
 
 /// The programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +87,7 @@ fn run_braidfs(command_line: &[OsString]) -> CliResult<ExitCode> {
         Command::Fsck(fsck) => logged(&|| fsck::run(&fsck.arguments)),
         Command::Info(info) => logged(&|| info::run(info)),
         Command::Dump(dump) => logged(&|| dump::run(dump)),
+        Command::Lab(lab) => logged(&|| lab::run(lab)),
         Command::Completions(wanted) => logged(&|| documents::completions(wanted.shell)),
         Command::Man(man) => logged(&|| documents::man(&man.directory)),
     }

@@ -150,7 +150,7 @@ impl Adapter {
                 self.control.set(ino, name, value, Caller::of(header).uid(), reply);
             }
             Operation::GetXattr { name, size } if Control::is_for(name) => {
-                self.control.get(name, size, reply);
+                self.control.get(ino, name, size, reply);
             }
             Operation::SetXattr { name, value, kills_setgid, .. } if xattr::is_acl(name) => {
                 xattr::set_acl(volume, ino, name, value, kills_setgid, reply);

@@ -7,6 +7,7 @@
 //! | attribute | read | written |
 //! |---|---|---|
 //! | `sync` | - | anything: makes everything durable; anybody may, as with syncfs(2) |
+//! | `fsync` | makes this file durable, as far as the kernel has handed it over; the value is empty | - |
 //! | `settings` | JSON: [`MountReport`] | JSON: [`SettingsChange`]; root, and who mounted |
 //! | `statistics` | JSON: [`Report`] | `reset`; root, and who mounted |
 //! | `shutdown` | - | `everything`, `names` or `nothing`: what is made durable before; root, and who mounted |
@@ -14,6 +15,11 @@
 //!
 //! [`Report`]: crate::statistics::Report
 //! [`Bucket`]: crate::statistics::Bucket
+//!
+//! `fsync` is for programs whose writers must not wait for it. The kernel holds the lock of an inode
+//! from the begin of fsync(2) until the server has answered, and write(2) to the same file waits for
+//! that lock, whatever the server does. Reading an attribute takes no lock: syncfs(2) or
+//! sync_file_range(2), and then this attribute, make a file as durable as fsync(2), and writers go on.
 //!
 //! Why not an ioctl: it would need unsafe code to send, and cannot be used from a shell.
 
@@ -25,6 +31,7 @@ use serde::{Deserialize, Serialize};
 use super::protocol::Reply;
 use super::reply::Call;
 use super::xattr::send;
+use crate::error::FsResult;
 use crate::settings::{Settings, SettingsChange};
 use crate::statistics::{Measure, buckets};
 use crate::types::{InodeNumber, ShutdownMode};
@@ -37,6 +44,8 @@ const PREFIX: &str = "system.braidfs.";
 pub const SYNC_ATTRIBUTE: &str = "system.braidfs.sync";
 /// Written with anything, it gives free space back to the device.
 pub const TRIM_ATTRIBUTE: &str = "system.braidfs.trim";
+/// Read on a file, it makes that file durable without the kernel's lock of its inode.
+pub const FSYNC_ATTRIBUTE: &str = "system.braidfs.fsync";
 /// What is in force, and how it is changed.
 pub const SETTINGS_ATTRIBUTE: &str = "system.braidfs.settings";
 /// What it did.
@@ -82,7 +91,14 @@ impl Control {
     }
 
     /// GETXATTR of such an attribute.
-    pub fn get(&self, name: &[u8], space: u32, reply: Reply) {
+    pub fn get(&self, inode: InodeNumber, name: &[u8], space: u32, reply: Reply) {
+        if name == FSYNC_ATTRIBUTE.as_bytes() {
+            let call = Call::new("fsync", inode);
+            let answer = move |outcome: FsResult<()>| {
+                call.answer(reply, outcome, |reply, ()| send(reply, b"", space));
+            };
+            return self.volume.fsync_then(inode, Box::new(answer));
+        }
         match std::str::from_utf8(name).ok().and_then(|name| self.value(name)) {
             Some(Ok(value)) => send(reply, &value, space),
             Some(Err(_)) => reply.error(Errno::IO),

@@ -61,8 +61,8 @@ mod xattr;
 
 pub use connect::{bind, check_device, remount};
 pub use control::{
-    HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE, SHUTDOWN_ATTRIBUTE,
-    STATISTICS_ATTRIBUTE, SYNC_ATTRIBUTE, TRIM_ATTRIBUTE,
+    FSYNC_ATTRIBUTE, HISTOGRAM_ATTRIBUTE, MountReport, RESET, SETTINGS_ATTRIBUTE,
+    SHUTDOWN_ATTRIBUTE, STATISTICS_ATTRIBUTE, SYNC_ATTRIBUTE, TRIM_ATTRIBUTE,
 };
 pub use disconnect::{UnmountMode, unmount};
 pub use error::FuseError;

@@ -7,6 +7,7 @@ mod bad_images;
 mod bad_mounts;
 mod control;
 mod fsck;
+mod lab;
 mod life;
 mod look;
 mod mkfs;

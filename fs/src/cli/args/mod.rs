@@ -3,6 +3,7 @@
 //! What a flag means is decided elsewhere; here is only what can be written.
 
 mod control;
+mod lab;
 mod look;
 mod mkfs;
 mod mount;
@@ -15,6 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub use control::{ControlArguments, PolicyChoice, SettingsArguments, Switch};
+pub use lab::{Disk, Driver, Lab, LabArguments, WritebackLabArguments, Writer};
 pub use look::{DumpArguments, DumpWhat, InfoArguments};
 pub use mkfs::MkfsArguments;
 pub use mount::{AccessTimeChoice, MountArguments, MountHelperArguments};
@@ -73,6 +75,8 @@ pub enum Command {
     Info(InfoArguments),
     /// Show what is on a volume, byte by byte if need be
     Dump(DumpArguments),
+    /// Measure on this machine what braidfs claims
+    Lab(LabArguments),
     /// Print completions for a shell
     Completions(CompletionsArguments),
     /// Write man pages into a directory

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
 
 use super::SettingsArguments;
 use crate::cli::mount_options::described;
-use crate::size::parse_size;
+use crate::size::{parse_duration, parse_size};
 
 const EXAMPLES: &str = "Examples:\n  \
     braidfs mount disk.img mnt --create 2G\n  \
@@ -67,6 +68,9 @@ pub struct MountArguments {
     /// Threads that answer requests [default: by the number of processors]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
+    /// Make each write and each flush of the device take so much longer, as `braidfs lab` does
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, hide = true)]
+    pub device_latency: Option<Duration>,
     /// Append the log to this file; with --daemon, nothing is logged otherwise
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
