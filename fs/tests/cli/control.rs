@@ -126,3 +126,21 @@ fn others_may_look_but_not_change() {
     let listed = Command::new("getfattr").args(["-d", "-m", "-"]).arg(&place).output().unwrap();
     assert_eq!(String::from_utf8(listed.stdout).unwrap(), "", "they are not listed");
 }
+
+#[test]
+fn an_attribute_makes_one_file_durable() {
+    if !has_fuse() {
+        return;
+    }
+    let work = Workshop::new();
+    let server = work.mount(&["a.img", "mnt", "--create", SMALL, "--commit-interval", "600s"]);
+    fs::write(work.path("mnt/file"), b"content").unwrap();
+    let file = fs::File::open(work.path("mnt/file")).unwrap();
+    rustix::fs::syncfs(&file).unwrap();
+    let value = rustix::fs::fgetxattr(&file, "system.braidfs.fsync", &mut [0u8; 1][..]);
+    assert_eq!(value, Ok(0));
+    drop(file);
+    server.crash();
+    let _server = work.mount(&["a.img", "mnt"]);
+    assert_eq!(fs::read(work.path("mnt/file")).unwrap(), b"content");
+}

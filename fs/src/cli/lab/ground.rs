@@ -15,7 +15,7 @@ use crate::cli::channel::Channel;
 use crate::cli::error::{CliError, CliResult};
 use crate::cli::output::say;
 use crate::cli::{control, daemon, place};
-use crate::fuse::{UnmountMode, unmount};
+use crate::fuse::{SYNC_ATTRIBUTE, UnmountMode, unmount};
 use crate::settings::SettingsChange;
 
 /// The size of every volume; xfs has no smaller ones than 300 MiB.
@@ -63,7 +63,12 @@ impl Contestant<'_> {
             dirty_limit_bytes: Some(if driver == Driver::Pressure { 8 << 20 } else { 128 << 20 }),
             ..SettingsChange::default()
         };
-        control::make(&server.channel, &change)
+        control::make(&server.channel, &change)?;
+        // What the contestant before left is not for this one to write back.
+        server
+            .channel
+            .set(SYNC_ATTRIBUTE, b"now")
+            .map_err(|errno| CliError::new(server.channel.refused(errno)))
     }
 }
 
@@ -138,7 +143,9 @@ impl Directory {
         let path = parent.join(format!("braidfs-lab-{}", std::process::id()));
         fs::create_dir_all(&parent).and_then(|()| fs::create_dir(&path)).map_err(failed)?;
         // As the table of mounts will name it.
-        path.canonicalize().map(Self).map_err(failed)
+        let mut directory = Self(path);
+        directory.0 = directory.0.canonicalize().map_err(failed)?;
+        Ok(directory)
     }
 }
 
