@@ -67,7 +67,7 @@ impl Outcome {
     fn add(&mut self, turn: Turn, observed: Option<Observed>) {
         if let Some(turn) = observed {
             let all = self.observed.get_or_insert_default();
-            let before = self.seconds;
+            let before = all.seconds;
             let (forks, copied_bytes) = (all.forks, all.copied_bytes);
             all.samples.extend(turn.samples.into_iter().map(|mut sample| {
                 sample.seconds += before;
@@ -75,6 +75,7 @@ impl Outcome {
                 sample.copied_bytes += copied_bytes;
                 sample
             }));
+            all.seconds += turn.seconds;
             all.forks += turn.forks;
             all.copied_bytes += turn.copied_bytes;
             all.writeback_waits += turn.writeback_waits;

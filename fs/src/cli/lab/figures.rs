@@ -14,7 +14,7 @@ const PANEL_WIDTH: f64 = 270.0;
 const PANEL_HEIGHT: f64 = 150.0;
 const LEFT: f64 = 60.0;
 const TOP: f64 = 96.0;
-const GAP: f64 = 34.0;
+const GAP: f64 = 46.0;
 const COLUMN_GAP: f64 = 46.0;
 const BOLD: &str = "font-weight=\"bold\" font-size=\"15\"";
 const PLAIN: &str = "fill=\"#444\"";

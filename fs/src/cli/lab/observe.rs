@@ -29,6 +29,8 @@ pub struct Sample {
 /// What was counted in a turn.
 #[derive(Debug, Clone, Default)]
 pub struct Observed {
+    /// How long it was watched.
+    pub seconds: f64,
     pub forks: u64,
     pub copied_bytes: u64,
     pub writeback_waits: u64,
@@ -54,10 +56,11 @@ pub fn watch<R>(
         end.store(true, Ordering::Relaxed);
         (result, sampler.join().unwrap_or_default())
     });
-    let cpu = cpu_seconds(server) - cpu;
+    let (seconds, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds(server) - cpu);
     let report: Report = channel.get(STATISTICS_ATTRIBUTE)?;
     let more = |name: &str| report.counters_since_reset.get(name).copied().unwrap_or_default();
     let observed = Observed {
+        seconds,
         forks: more("forks"),
         copied_bytes: more("copied_bytes"),
         writeback_waits: more("writeback_waits"),
