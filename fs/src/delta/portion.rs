@@ -5,6 +5,7 @@
 //! go first and together, and a file whose data comes later shows its last staged state until then.
 //! Nothing of the delta is acknowledged before the last one is durable.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use braidfs_format::{
@@ -37,6 +38,8 @@ pub(super) struct Staging {
     pages: Vec<Frozen>,
     inodes: Vec<Arc<Inode>>,
     removed: Vec<Arc<Inode>>,
+    /// Files whose map the transaction that gathers changes, and where.
+    remapped: Vec<(Arc<Inode>, Vec<Range<u64>>)>,
     /// Data that did not fit beside the names.
     pub later: Vec<Later>,
 }
@@ -52,6 +55,7 @@ impl Staging {
             pages: Vec::new(),
             inodes: Vec::new(),
             removed: Vec::new(),
+            remapped: Vec::new(),
             later: Vec::new(),
         }
     }
@@ -104,6 +108,22 @@ impl Staging {
             let number = self.number;
             let born = map.into_iter().map(|change| born_in(change, number));
             self.set.maps.entry(inode).or_default().extend(born);
+        }
+    }
+
+    /// Notes that the transaction that gathers changes the map of a file.
+    pub fn note_remapped(&mut self, inode: &Arc<Inode>, map: &[MapChange]) {
+        if !map.is_empty() {
+            let range =
+                |change: &MapChange| change.start..change.start.saturating_add(change.length);
+            self.remapped.push((inode.clone(), map.iter().map(range).collect()));
+        }
+    }
+
+    /// The transaction that gathered is published: files forget what the store said before.
+    pub fn forget_remapped(&mut self) {
+        for (inode, ranges) in self.remapped.drain(..) {
+            inode.extents().forget(ranges);
         }
     }
 

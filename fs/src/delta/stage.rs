@@ -109,6 +109,9 @@ impl Committer {
         set.next_inode = self.inodes.next_number();
         let number = self.store.publish(set)?;
         debug_assert_eq!(number, staging.number());
+        // Before the pages can leave the cache, or the holes the inode: they must not be found as they
+        // were.
+        staging.forget_remapped();
         staging.go_on(number + 1);
         Ok(number)
     }
@@ -196,6 +199,7 @@ impl Committer {
     ) -> FsResult<()> {
         self.count_blocks(inode.number(), &part, &mut record)?;
         inode.state().note_staged(&record);
+        staging.note_remapped(inode, &part);
         staging.put(inode.number(), record, part);
         Ok(())
     }

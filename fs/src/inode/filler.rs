@@ -11,7 +11,14 @@ use braidfs_pagecache::{Backing, PageFill};
 use braidfs_store::Store;
 
 use super::Inode;
+use super::extent_map::{Moment, Run};
 use crate::error::{FsError, FsResult};
+
+/// Blocks the store is asked about when one is read: not many more, lest reads here and there cost
+/// more than they save.
+const AROUND_BLOCKS: u64 = 16;
+/// Blocks the store is asked about when several are read (1 MiB, as large as extents are).
+const AHEAD_BLOCKS: u64 = 256;
 
 /// A run of a file that one extent backs.
 pub(crate) struct Backed {
@@ -50,18 +57,53 @@ impl Filler<'_> {
         Ok(backed)
     }
 
-    fn fill_from(&self, backed: &Backed, first: u64, pages: &mut [PageFill<'_>]) -> FsResult<()> {
+    /// The runs that back pages which are not cached, in no order; from memory, as far as the store was
+    /// asked before.
+    fn runs(&self, blocks: Range<u64>) -> FsResult<Vec<Run>> {
+        let [live, staging] = self.inode.state().unpublished_maps(blocks.clone());
+        let (mut backed, mut unpublished) = (Vec::new(), Vec::new());
+        take_known(live, vec![blocks.clone()], &mut backed, &mut unpublished);
+        let mut published = Vec::new();
+        take_known(staging, unpublished, &mut backed, &mut published);
+        let mut runs: Vec<Run> = backed.into_iter().map(Run::from).collect();
+        let window = window_of(&blocks);
+        for range in published {
+            let (unknown, asked) = self.inode.extents().look_up(range, &mut runs);
+            for range in unknown {
+                self.ask_store(range, &window, asked, &mut runs)?;
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Asks the store for what backs a range, and for as much around it as it is worth.
+    fn ask_store(
+        &self,
+        range: Range<u64>,
+        window: &Range<u64>,
+        asked: Moment,
+        runs: &mut Vec<Run>,
+    ) -> FsResult<()> {
+        let window = window.start.min(range.start)..window.end.max(range.end);
+        let mapped = self.store.map(self.inode.number(), window.clone())?;
+        let found: Vec<Run> = mapped.into_iter().map(Run::from).collect();
+        self.inode.extents().learn(window, &found, asked);
+        runs.extend(found.into_iter().filter_map(|run| run.within(&range)));
+        Ok(())
+    }
+
+    fn fill_from(&self, backed: &Run, first: u64, pages: &mut [PageFill<'_>]) -> FsResult<()> {
         if matches!(backed.extent.content, braidfs_format::ExtentContent::Unwritten { .. }) {
             return Ok(());
         }
         let skip = (backed.start - first) as usize;
-        let count = backed.extent.length as usize;
+        let count = backed.length as usize;
         let Some(pages) = pages.get_mut(skip..skip + count) else {
             return Ok(());
         };
         let mut buffers: Vec<&mut [u8; BLOCK_SIZE]> =
             pages.iter_mut().map(PageFill::buffer).collect();
-        self.store.read_extent(&backed.extent, 0, &mut buffers).map_err(|error| {
+        self.store.read_extent(&backed.extent, backed.skip, &mut buffers).map_err(|error| {
             FsError::from(error)
                 .during("read")
                 .on(self.inode.number())
@@ -74,10 +116,20 @@ impl Backing for Filler<'_> {
     type Error = FsError;
 
     fn fill(&self, first: u64, pages: &mut [PageFill<'_>]) -> FsResult<()> {
-        for backed in self.backed(first..first + pages.len() as u64)? {
-            self.fill_from(&backed, first, pages)?;
+        for run in self.runs(first..first + pages.len() as u64)? {
+            self.fill_from(&run, first, pages)?;
         }
         Ok(())
+    }
+}
+
+/// The blocks to ask the store about when these are read: those around a page that is read alone, and those
+/// behind several, which are likely to be read next.
+fn window_of(blocks: &Range<u64>) -> Range<u64> {
+    let start = blocks.start;
+    match blocks.end - start {
+        0 | 1 => start - start % AROUND_BLOCKS..start - start % AROUND_BLOCKS + AROUND_BLOCKS,
+        _ => start..start.saturating_add(AHEAD_BLOCKS),
     }
 }
 

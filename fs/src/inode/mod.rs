@@ -9,8 +9,9 @@
 //! Every byte past the size of a file, to the end of its last page, is zero, and no map or page
 //! lies wholly past the size but preallocated (unwritten) extents.
 //!
-//! Lock order: `entries` (directories: by number), `io` (by number), `state`.
+//! Lock order: `entries` (directories: by number), `io` (by number), `state`, `extents`.
 
+mod extent_map;
 mod filler;
 mod state;
 mod table;
@@ -22,6 +23,7 @@ use braidfs_format::{FileKind, InodeNumber, InodeRecord, Timestamp};
 use braidfs_pagecache::{Mapping, PageCache};
 use parking_lot::{Mutex, RwLock};
 
+use extent_map::ExtentMap;
 pub(crate) use filler::{Backed, Filler};
 pub(crate) use state::{FrozenData, FrozenInode, InodeState, MAP_END, Notable};
 pub(crate) use table::{InodeTable, PinnedInode};
@@ -36,6 +38,7 @@ pub struct Inode {
     pub(crate) io: RwLock<()>,
     state: Mutex<InodeState>,
     mapping: OnceLock<Arc<Mapping>>,
+    extents: ExtentMap,
     kernel_references: AtomicU64,
     open_handles: AtomicU64,
     pins: AtomicU64,
@@ -52,6 +55,7 @@ impl Inode {
             io: RwLock::new(()),
             state: Mutex::new(InodeState::new(record, stored)),
             mapping: OnceLock::new(),
+            extents: ExtentMap::default(),
             kernel_references: AtomicU64::new(0),
             open_handles: AtomicU64::new(0),
             pins: AtomicU64::new(0),
@@ -87,6 +91,11 @@ impl Inode {
     /// The cached pages, if there ever were any.
     pub(crate) fn existing_mapping(&self) -> Option<&Arc<Mapping>> {
         self.mapping.get()
+    }
+
+    /// What the store said about its blocks.
+    pub(crate) fn extents(&self) -> &ExtentMap {
+        &self.extents
     }
 
     pub(crate) fn add_kernel_reference(&self) {

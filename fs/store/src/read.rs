@@ -60,6 +60,7 @@ impl Store {
         if blocks.is_empty() {
             return Ok(Vec::new());
         }
+        self.counters.map_lookups.add(1);
         let overlay = self.layers.read().map(inode, blocks);
         let mut below = Vec::new();
         for gap in overlay.gaps {

@@ -35,6 +35,7 @@ pub(crate) struct Counters {
     pub(crate) unify_ns: Counter,
     pub(crate) data_blocks_written: Counter,
     pub(crate) data_blocks_read: Counter,
+    pub(crate) map_lookups: Counter,
 }
 
 /// A look at a store and its volume.
@@ -56,6 +57,8 @@ pub struct StoreStatistics {
     pub data_blocks_written: u64,
     /// Blocks of file data read, holes and inline content included.
     pub data_blocks_read: u64,
+    /// Times that layers and tree were asked what backs a range of a file.
+    pub map_lookups: u64,
     /// Blocks of the log ring.
     pub log_blocks: u64,
     /// Blocks of it that hold transactions not unified yet.
@@ -99,6 +102,7 @@ impl Store {
             unify_ns: counters.unify_ns.get(),
             data_blocks_written: counters.data_blocks_written.get(),
             data_blocks_read: counters.data_blocks_read.get(),
+            map_lookups: counters.map_lookups.get(),
             log_blocks,
             log_used_blocks,
             overlay_keys,

@@ -19,6 +19,8 @@ macro_rules! same_under {
             mod commits;
             #[path = "edges.rs"]
             mod edges;
+            #[path = "extents.rs"]
+            mod extents;
             #[path = "limits.rs"]
             mod limits;
             #[path = "names.rs"]

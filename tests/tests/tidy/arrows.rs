@@ -16,7 +16,10 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("braidfs-format", &[]),
     ("braidfs-block", &[]),
     ("braidfs-store", &["braidfs-format", "braidfs-block"]),
-    ("braidfs", &["braidfs-pagecache", "braidfs-store", "braidfs-format", "braidfs-block"]),
+    (
+        "braidfs",
+        &["braidfs-mm", "braidfs-pagecache", "braidfs-store", "braidfs-format", "braidfs-block"],
+    ),
     ("braidfs-fsck", &["braidfs-format", "braidfs-block"]),
     ("xfstests-shim", &[]),
 ];
