@@ -19,8 +19,9 @@
 //!
 //! # Memory
 //!
-//! Bounded: by [`FILE_RUNS`] a file, and by [`TOTAL_RUNS`] for all files of the process. A file that
-//! reaches its bound begins anew; while the other is reached, nobody learns anything.
+//! Bounded: by [`FILE_RUNS`] a file, and by [`TOTAL_RUNS`] for all files of the process. Who reads on in
+//! a file that reached its bound begins anew; who reads here and there goes on asking the store, rather
+//! than to learn and forget in turns. While the other bound is reached, nobody learns anything.
 //!
 //! Lock: one mutex, a leaf.
 
@@ -84,7 +85,11 @@ pub(crate) struct Run {
 
 /// When somebody asked the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment(u64);
+pub(crate) struct Moment {
+    forgets: u64,
+    /// Whether as much was known as may be.
+    pub is_full: bool,
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -121,13 +126,14 @@ impl ExtentMap {
         if at < blocks.end {
             unknown.push(at..blocks.end);
         }
-        (unknown, Moment(state.forgets))
+        let is_full = state.known.len() >= FILE_RUNS;
+        (unknown, Moment { forgets: state.forgets, is_full })
     }
 
     /// Remembers what the store said about a range, if nothing was forgotten since it was asked.
     pub fn learn(&self, blocks: Range<u64>, runs: &[Run], asked: Moment) {
         let mut state = self.state.lock();
-        if state.forgets != asked.0 {
+        if state.forgets != asked.forgets {
             return;
         }
         let before = state.known.len();

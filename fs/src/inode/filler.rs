@@ -84,6 +84,12 @@ impl Filler<'_> {
         asked: Moment,
         runs: &mut Vec<Run>,
     ) -> FsResult<()> {
+        let is_single = window.end - window.start == AROUND_BLOCKS;
+        if asked.is_full && is_single {
+            let mapped = self.store.map(self.inode.number(), range)?;
+            runs.extend(mapped.into_iter().map(Run::from));
+            return Ok(());
+        }
         let window = window.start.min(range.start)..window.end.max(range.end);
         let mapped = self.store.map(self.inode.number(), window.clone())?;
         let found: Vec<Run> = mapped.into_iter().map(Run::from).collect();
