@@ -233,8 +233,11 @@ mod tests {
         Run { start, length: u64::from(length), extent, skip: 0 }
     }
 
-    /// What is known: where each run begins, how long it is, and how far into its extent.
-    fn look_up(map: &ExtentMap, blocks: Range<u64>) -> (Vec<(u64, u64, u32)>, Vec<Range<u64>>) {
+    /// Where a run begins, how long it is, and how far into its extent.
+    type Place = (u64, u64, u32);
+
+    /// The runs that are known, and what is not.
+    fn look_up(map: &ExtentMap, blocks: Range<u64>) -> (Vec<Place>, Vec<Range<u64>>) {
         let mut runs = Vec::new();
         let (unknown, _) = map.look_up(blocks, &mut runs);
         (runs.iter().map(|run| (run.start, run.length, run.skip)).collect(), unknown)
@@ -247,7 +250,7 @@ mod tests {
     #[test]
     fn runs_and_holes_are_known_and_the_rest_is_not() {
         let map = ExtentMap::default();
-        assert_eq!(look_up(&map, 0..10), (vec![], vec![0..10]));
+        assert_eq!(look_up(&map, 0..10), (vec![], vec![0..10; 1]));
         map.learn(10..40, &[run(12, 8), run(30, 4)], now(&map));
         assert_eq!(look_up(&map, 0..50), (vec![(12, 8, 0), (30, 4, 0)], vec![0..10, 40..50]));
         assert_eq!(look_up(&map, 15..31), (vec![(15, 5, 3), (30, 1, 0)], vec![]));
@@ -267,9 +270,9 @@ mod tests {
         let map = ExtentMap::default();
         let asked = now(&map);
         // A delta is published that changes other blocks, even.
-        map.forget([100..101]);
+        map.forget(std::iter::once(100..101));
         map.learn(0..10, &[run(0, 10)], asked);
-        assert_eq!(look_up(&map, 0..10), (vec![], vec![0..10]));
+        assert_eq!(look_up(&map, 0..10), (vec![], vec![0..10; 1]));
         map.learn(0..10, &[run(0, 10)], now(&map));
         assert_eq!(look_up(&map, 0..10).1, vec![]);
     }
