@@ -7,6 +7,7 @@
 mod coherence;
 mod crash;
 mod deltas;
+mod example;
 mod pressure;
 mod signals;
 mod size;

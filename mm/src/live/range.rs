@@ -91,7 +91,7 @@ impl LiveRange {
         let mechanism = mechanism.choose();
         let guard = match mechanism {
             FaultMechanism::Protect | FaultMechanism::Automatic => {
-                Guard::Protect(Protect::default())
+                Guard::Protect(Protect::new(count))
             }
             FaultMechanism::Userfault => Guard::Userfault(Userfault::open(false)?),
             FaultMechanism::UserfaultSignal => Guard::Userfault(Userfault::open(true)?),
