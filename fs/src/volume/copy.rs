@@ -232,8 +232,12 @@ impl Volume {
                 let state = source.state();
                 (state.record.size, state.is_published())
             };
-            let whole = copy.whole_blocks(from_size, target.state().record.size);
-            if from_size < copy.from + copy.length || !is_published || whole.is_empty() {
+            let to_size = target.state().record.size;
+            let whole = copy.whole_blocks(from_size, to_size);
+            // Mapped memory is to be told when its file grows: writing does that.
+            let grows_mapped = mapping.is_mapped() && copy.to + copy.length > to_size;
+            let differs = from_size < copy.from + copy.length || !is_published;
+            if differs || grows_mapped || whole.is_empty() {
                 return Ok(None);
             }
             self.prepare_data(&guard, target);

@@ -79,3 +79,25 @@ fn stores_behind_the_end_are_not_kept() {
         }
     }
 }
+
+#[test]
+fn a_copy_to_a_mapped_file_is_seen_there() {
+    for mechanism in mechanisms() {
+        let (_, volume) = fresh(32);
+        let source = put(&volume, "source", &[5; 40 * PAGE]);
+        volume.fsync(source, false).unwrap();
+        let target = put(&volume, "target", &[1; 21 * PAGE]);
+        let mapping = map(&volume, target, 64, mechanism);
+        store(&mapping, 0, &[2; 21 * PAGE]);
+        // Within the file, where extents can be shared, and beyond its end.
+        let length = (20 * PAGE) as u64;
+        assert_eq!(volume.copy_file_range(source, 0, target, 4096, length).unwrap(), length);
+        assert_eq!(load(&mapping, 0, PAGE + 1)[PAGE - 1..], [2, 5], "{mechanism:?}");
+        store(&mapping, PAGE, &[6]);
+        assert_eq!(volume.copy_file_range(source, 0, target, length, length).unwrap(), length);
+        assert_eq!(load(&mapping, 39 * PAGE, PAGE), [5; PAGE], "{mechanism:?}");
+        let all = content(&volume, target);
+        assert_eq!((all.len(), all[0], all[PAGE], all[PAGE + 1]), (40 * PAGE, 2, 6, 5));
+        assert_eq!(content(&volume, source), vec![5; 40 * PAGE], "{mechanism:?}");
+    }
+}
