@@ -81,6 +81,8 @@ pub(crate) struct InodeState {
     staged: StagedData,
     record_delta: Option<DeltaNumber>,
     data_delta: Option<DeltaNumber>,
+    /// A delta that takes the data, though it need not take everybody's.
+    wanted_in: Option<DeltaNumber>,
     frozen: Option<FrozenInode>,
     /// Between [`Self::take_frozen`] and [`Self::note_published`]: the store does not know yet what this
     /// inode knows.
@@ -110,6 +112,7 @@ impl InodeState {
             staged,
             record_delta: None,
             data_delta: None,
+            wanted_in: None,
             frozen: None,
             staging: false,
             staging_map: None,
@@ -128,10 +131,22 @@ impl InodeState {
         mapping: Option<&Arc<Mapping>>,
     ) {
         let record_due = self.record_delta.is_some_and(|delta| delta < open_delta);
-        let data_due = self.data_delta.is_some_and(|delta| delta <= closed_full);
+        let wanted = self.wanted_in.filter(|delta| *delta < open_delta).unwrap_or(0);
+        let data_due = self.data_delta.is_some_and(|delta| delta <= closed_full.max(wanted));
         if record_due || data_due {
             self.freeze(data_due, mapping);
         }
+    }
+
+    /// Has this delta, which is open, take the data with it. What a delta closed before needs is frozen
+    /// already.
+    pub fn want_data_in(&mut self, delta: DeltaNumber) {
+        self.wanted_in = Some(delta);
+    }
+
+    /// Whether this delta takes the data, whatever else it takes.
+    pub fn is_wanted_in(&self, delta: DeltaNumber) -> bool {
+        self.wanted_in == Some(delta)
     }
 
     /// Freezes the state now; `with_data` says whether the closed delta takes the data.
@@ -139,6 +154,7 @@ impl InodeState {
         debug_assert!(self.frozen.is_none(), "two closed deltas unpublished at once");
         let data = with_data.then(|| {
             self.data_delta = None;
+            self.wanted_in = None;
             let pages = mapping.and_then(|mapping| mapping.freeze());
             let map = Arc::new(std::mem::take(&mut self.map));
             self.staging_map = Some(map.clone());

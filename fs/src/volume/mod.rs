@@ -29,6 +29,8 @@ mod remove;
 mod rename;
 mod shutdown;
 mod statistics;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

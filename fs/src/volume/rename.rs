@@ -229,6 +229,8 @@ impl Volume {
         if source.kind() == FileKind::Regular && source.state().has_dirty_data() {
             let pages = source.existing_mapping().map_or(0, |mapping| mapping.dirty_pages());
             guard.changes().count_bytes(log_bytes_of_pages(pages));
+            self.prepare_data(guard, source);
+            source.state().want_data_in(guard.delta());
             self.committer.note_replaced(source.share());
         }
     }
