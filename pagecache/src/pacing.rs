@@ -128,4 +128,55 @@ mod tests {
         assert!(pause_for(&pacer, 64, 0.5) > Duration::ZERO);
         assert_eq!(pause_for(&pacer, 0, 0.5), Duration::ZERO);
     }
+
+    /// A writer that is faster than the disk, in a time of our own: how long each of its writes waits, and how
+    /// many pages were dirty at most. Writes are of 32 pages, and completed 256 at a time.
+    fn write_faster_than_the_disk(disk_rate: f64, writes: usize) -> (Vec<Duration>, u64) {
+        const BACKGROUND: u64 = 4096;
+        const LIMIT: u64 = 16384;
+        let (pacer, start) = (Pacer::new(), Instant::now() + Duration::from_secs(1));
+        let (mut now, mut completed_at) = (start, start);
+        let (mut dirty, mut most, mut waits) = (0, 0, Vec::new());
+        for _ in 0..writes {
+            let above = dirty.clamp(BACKGROUND, LIMIT) - BACKGROUND;
+            let until = pacer.charge(above as f64 / (LIMIT - BACKGROUND) as f64, now);
+            let pause = until.saturating_duration_since(now);
+            // As `Pressure::pause`: small pauses add up first.
+            let pause = if pause < Duration::from_millis(1) { Duration::ZERO } else { pause };
+            waits.push(pause);
+            now += pause + Duration::from_micros(20);
+            while now - completed_at >= Duration::from_secs_f64(256.0 / disk_rate) && dirty >= 256 {
+                let since = completed_at;
+                completed_at += Duration::from_secs_f64(256.0 / disk_rate);
+                dirty -= 256;
+                pacer.note_written(256, since, completed_at);
+            }
+            if dirty < 256 {
+                completed_at = now;
+            }
+            dirty += 32;
+            if dirty > BACKGROUND {
+                pacer.note_dirtied(32);
+            }
+            most = most.max(dirty);
+        }
+        (waits, most)
+    }
+
+    #[test]
+    fn a_writer_faster_than_the_disk_is_slowed_down_without_a_cliff() {
+        for disk_rate in [20_000.0, 100_000.0, 400_000.0] {
+            let (waits, most) = write_faster_than_the_disk(disk_rate, 20_000);
+            assert!(most < 16384, "the limit is never reached: {most} pages at {disk_rate}");
+            // What a write of 32 pages takes at the rate of the disk; nobody waits for much more.
+            let fair = Duration::from_secs_f64(32.0 / disk_rate);
+            let longest = waits.iter().max().copied().unwrap_or_default();
+            let most_allowed = fair.max(Duration::from_millis(1)) * 4;
+            assert!(longest <= most_allowed, "{longest:?} of {fair:?} at {disk_rate}");
+            let settled: Duration = waits[10_000..].iter().sum();
+            let expected = fair * 10_000;
+            let ratio = (settled.as_secs_f64() + 0.2) / expected.as_secs_f64();
+            assert!((0.8..1.3).contains(&ratio), "writers get what the disk can do: {ratio}");
+        }
+    }
 }

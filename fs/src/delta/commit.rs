@@ -198,9 +198,11 @@ impl Committer {
         self.has_dirty_data() || !self.gate.enter().changes().is_empty()
     }
 
-    /// Notes that a rename put this file over another one: the delta that takes the rename takes the
-    /// file's data too, so that replace-by-rename is safe without fsync.
-    pub fn note_replaced(&self, inode: Arc<Inode>) {
+    /// Notes that a rename put this file over another one, or that it is a link with its target: the open
+    /// delta, which takes the name, takes the file's data too, so that replace-by-rename is safe
+    /// without fsync. The file was prepared for a change in this delta, and its state is not locked.
+    pub fn note_replaced(&self, inode: Arc<Inode>, open_delta: DeltaNumber) {
+        inode.state().want_data_in(open_delta);
         self.replaced.lock().push(inode);
     }
 

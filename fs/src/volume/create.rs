@@ -224,7 +224,7 @@ impl Volume {
             state.symlink_target = Some(target.clone());
             state.change_map(MapChange { start: 0, length: 1, extent }, &self.store);
         });
-        self.committer.note_replaced(inode.share());
+        self.committer.note_replaced(inode.share(), guard.delta());
     }
 
     fn add_link(

@@ -230,8 +230,7 @@ impl Volume {
             let pages = source.existing_mapping().map_or(0, |mapping| mapping.dirty_pages());
             guard.changes().count_bytes(log_bytes_of_pages(pages));
             self.prepare_data(guard, source);
-            source.state().want_data_in(guard.delta());
-            self.committer.note_replaced(source.share());
+            self.committer.note_replaced(source.share(), guard.delta());
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod attributes;
 mod deltas;
+mod pressure;
 mod stage;
 mod staged;
 mod stalls;

@@ -5,6 +5,7 @@ mod access;
 mod attributes;
 mod commands;
 mod data;
+mod direct;
 mod directories;
 mod durability;
 mod files;
