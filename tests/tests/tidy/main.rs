@@ -3,6 +3,7 @@
 mod arrows;
 mod documents;
 mod functions;
+mod named_tests;
 mod source;
 mod style;
 mod text;
