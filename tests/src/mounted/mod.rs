@@ -20,6 +20,10 @@ use tempfile::TempDir;
 pub use programs::braidfs;
 use server::Server;
 
+/// Names the writeback policy under which mounts run that do not ask for one.
+const POLICY_VARIABLE: &str = "BRAIDFS_TEST_POLICY";
+const POLICY_OPTION: &str = "--writeback-policy";
+
 /// A volume with a mount, in a directory of their own.
 pub struct Mount {
     directory: TempDir,
@@ -70,7 +74,11 @@ impl Mount {
     pub fn new(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(directory.path().join("mnt")).expect("a mount point");
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        let mut options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let is_named = options.iter().any(|option| option == POLICY_OPTION);
+        if let Some(policy) = std::env::var(POLICY_VARIABLE).ok().filter(|_| !is_named) {
+            options.extend([POLICY_OPTION.to_owned(), policy]);
+        }
         let mut mount = Self { directory, options, server: None };
         mount.start();
         mount
