@@ -18,11 +18,13 @@ fn a_page_faults_once_a_delta() {
         let mapping = map(&volume, inode, 64, mechanism);
         let faults = || volume.statistics().cache.mapped_faults;
         for delta in 0..3_u8 {
+            let at_start = faults();
             // Not in sequence, so that each page faults by itself.
             for page in [40, 7, 33] {
                 store(&mapping, page * PAGE, &[delta]);
             }
             let before = faults();
+            assert!(before >= at_start + 3, "{mechanism:?}: protected by the delta before");
             for page in [40, 7, 33] {
                 store(&mapping, page * PAGE + 1, &[delta]);
             }
@@ -151,5 +153,45 @@ fn a_file_without_a_name_stays_while_it_is_mapped() {
         volume.unmount().unwrap();
         drop(volume);
         assert_clean(&device);
+    }
+}
+
+/// A program stores to one file, then to the other: a full delta has both as of one moment.
+#[test]
+fn a_full_delta_has_all_mapped_files_as_of_one_moment() {
+    for mechanism in mechanisms() {
+        let device = super::support::device(32);
+        for round in 0..6 {
+            let volume = Volume::mount(device.clone(), quiet()).unwrap();
+            if round == 0 {
+                ["one", "other"].iter().for_each(|name| drop(put(&volume, name, &[0; PAGE])));
+            }
+            let [one, other] = ["one", "other"].map(|name| {
+                let inode = find(&volume, name).unwrap();
+                let word: [u8; 8] = content(&volume, inode)[..8].try_into().unwrap();
+                (map(&volume, inode, 1, mechanism), u64::from_ne_bytes(word))
+            });
+            assert!(
+                one.1 >= other.1 && one.1 - other.1 <= 1,
+                "{mechanism:?}: {} {}",
+                one.1,
+                other.1
+            );
+            let ends = std::sync::atomic::AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    for number in one.1 + 1.. {
+                        super::store_word(&one.0, 0, number);
+                        super::store_word(&other.0, 0, number);
+                        if ends.load(std::sync::atomic::Ordering::Relaxed) {
+                            break;
+                        }
+                    }
+                });
+                (0..20).for_each(|_| volume.syncfs().unwrap());
+                ends.store(true, std::sync::atomic::Ordering::Relaxed);
+            });
+            // The crash: nothing is unmounted.
+        }
     }
 }
