@@ -1,8 +1,11 @@
 //! How a volume of a filesystem is made, mounted, unmounted and checked: by running programs.
 
 use std::ffi::OsStr;
+use std::io::{Read, Seek};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -167,20 +170,45 @@ fn is_block_device(path: &Path) -> bool {
     path.metadata().is_ok_and(|found| found.file_type().is_block_device())
 }
 
-/// Runs a program to its end; what it prints is in the error if it fails.
+/// How long a program may take that makes, mounts, unmounts or checks a volume.
+const PATIENCE: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(2);
+
+/// Runs a program to its end; what it prints is in the error if it fails. One that takes longer than
+/// two minutes is killed, and has failed.
 ///
 /// # Errors
-/// When it can't be started, or fails.
+/// When it can't be started, fails, or hangs.
 pub fn run(mut command: Command) -> Result<String> {
     let shown = format!("{command:?}");
-    let output = command
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|source| ShimError::Run { program: shown.clone(), source })?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() {
-        return Ok(text(&output.stdout));
+    let failed = |source| ShimError::Run { program: shown.clone(), source };
+    // Files, not pipes: nobody needs to read while it runs.
+    let (mut out, mut err) =
+        (tempfile::tempfile().map_err(failed)?, tempfile::tempfile().map_err(failed)?);
+    command.stdin(Stdio::null());
+    command.stdout(out.try_clone().map_err(failed)?).stderr(err.try_clone().map_err(failed)?);
+    let mut child = command.spawn().map_err(failed)?;
+    let started = Instant::now();
+    let status = loop {
+        match child.try_wait().map_err(failed)? {
+            Some(status) if status.success() => break Ok(()),
+            Some(status) => break Err(status.to_string()),
+            None if started.elapsed() > PATIENCE => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break Err("no end within two minutes".to_owned());
+            }
+            None => thread::sleep(POLL),
+        }
+    };
+    let mut text = String::new();
+    for file in [&mut out, &mut err] {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(failed)?;
+        text = format!("{text} {}", String::from_utf8_lossy(&bytes).trim()).trim().to_owned();
     }
-    let said = [text(&output.stdout), text(&output.stderr)].join(" ").trim().to_owned();
-    Err(ShimError::Program { command: shown, status: output.status.to_string(), output: said })
+    match status {
+        Ok(()) => Ok(text),
+        Err(status) => Err(ShimError::Program { command: shown, status, output: text }),
+    }
 }

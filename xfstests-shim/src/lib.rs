@@ -12,16 +12,17 @@
 //! - [`results`]: what a test came to, in one model for all suites;
 //! - [`own`]: our tests, `tests/own/NNN`; [`upstream`], [`suites`]: those of others;
 //! - [`session`]: runs what was chosen of a suite and writes the results;
-//! - [`io`]: primitives that tests are made of;
+//! - [`io`], [`exercise`]: primitives and long-running programs that tests are made of;
 //! - [`cli`]: the command line.
 //!
-//! There are no threads and no locks.
+//! The only threads are those of [`exercise`]; there are no locks.
 
 #![deny(unsafe_code)]
 
 pub mod cli;
 pub mod error;
 pub mod excludes;
+pub mod exercise;
 pub mod filesystem;
 pub mod interrupt;
 pub mod io;

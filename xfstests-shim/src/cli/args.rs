@@ -38,6 +38,10 @@ pub enum Command {
     Clean(CleanArguments),
     /// Primitives that tests are made of: do things to files, and print what comes of it
     Io(IoArguments),
+    /// Random operations on a file, compared with memory after each
+    Fsx(FsxArguments),
+    /// Random operations on names, by several processes
+    Fsstress(FsstressArguments),
     /// Make, mount, unmount, kill or check a volume, from within a test
     #[command(hide = true)]
     Volume(VolumeArguments),
@@ -229,6 +233,62 @@ pub struct IoArguments {
     /// Read commands from stdin until `quit`, and print a line `--` after each
     #[arg(short, long)]
     pub interactive: bool,
+}
+
+/// Random operations on a file
+#[derive(Debug, Args)]
+pub struct FsxArguments {
+    /// The file; it is made anew
+    pub file: PathBuf,
+    /// How many operations
+    #[arg(short = 'n', long, default_value_t = 10_000)]
+    pub operations: u64,
+    /// The seed
+    #[arg(short, long, default_value_t = 1)]
+    pub seed: u64,
+    /// Bytes that the file may have
+    #[arg(short = 'l', long, default_value_t = 1 << 20, value_name = "BYTES")]
+    pub length: u64,
+    /// Bytes that one operation may touch
+    #[arg(short = 'o', long, default_value_t = 1 << 16, value_name = "BYTES")]
+    pub most: u64,
+    /// Leave out mappings of the file
+    #[arg(long)]
+    pub no_map: bool,
+    /// Read and write with O_DIRECT, too
+    #[arg(long)]
+    pub direct: bool,
+    /// Do every operation through a handle of its own
+    #[arg(long)]
+    pub reopen: bool,
+    /// Before each fsync that succeeds, put the expected content here, outside of the mount
+    #[arg(long, value_name = "FILE")]
+    pub expect: Option<PathBuf>,
+}
+
+/// Random operations on names
+#[derive(Debug, Args)]
+pub struct FsstressArguments {
+    /// The directory; it is made
+    pub directory: PathBuf,
+    /// How many operations each process does
+    #[arg(short = 'n', long, default_value_t = 1000)]
+    pub operations: u64,
+    /// How many processes
+    #[arg(short, long, default_value_t = 4)]
+    pub processes: u64,
+    /// The seed
+    #[arg(short, long, default_value_t = 1)]
+    pub seed: u64,
+    /// Files that were fsynced are noted here, outside of the mount
+    #[arg(long, value_name = "FILE")]
+    pub journal: Option<PathBuf>,
+    /// Do nothing but compare the files that are noted in the journal
+    #[arg(long, requires = "journal")]
+    pub verify: bool,
+    /// The server will be killed: when it is gone, end as if all were done
+    #[arg(long)]
+    pub until_killed: bool,
 }
 
 /// Volumes

@@ -1,6 +1,8 @@
 //! `check`: runs tests and says what came of it.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::error::{AtPath, Result, ShimError};
@@ -24,8 +26,12 @@ pub const WORK_PREFIX: &str = "xfstests-shim.";
 pub const OWNER: &str = "owner";
 const SUITE: &str = "own";
 
+/// Set for the process that has mounts of its own.
+const NAMESPACE: &str = "SHIM_NAMESPACE";
+
 /// Runs our own tests. Whether all is well.
 pub fn run(arguments: &CheckArguments) -> Result<bool> {
+    enter_namespace();
     let started = Instant::now();
     let tests = own::tests(&directory(&arguments.selection))?;
     let chosen = selection(&arguments.selection).choose(&tests)?;
@@ -64,6 +70,20 @@ pub fn run(arguments: &CheckArguments) -> Result<bool> {
         println!("--strict: nothing may be notrun");
     }
     Ok(run.is_good() && !is_strict)
+}
+
+/// As root, becomes the same program in a mount namespace of its own: others who make namespaces
+/// meanwhile get no copies of its mounts, which would keep servers alive; and if it is killed, its mounts
+/// go with it. Returns where that is done, or can't be done.
+fn enter_namespace() {
+    if std::env::var_os(NAMESPACE).is_some() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let Ok(own) = std::env::current_exe() else { return };
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--"]).arg(own);
+    // Returns only if it fails, and then everything is done as a user does it.
+    let _ = command.args(std::env::args_os().skip(1)).env(NAMESPACE, "1").exec();
 }
 
 /// What everything is run under: a name for the results, a policy, a seed.

@@ -14,8 +14,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::error::Result;
+use crate::exercise::{fsstress, fsx};
 use crate::io;
-use args::{Arguments, Command, IoArguments};
+use args::{Arguments, Command, FsstressArguments, FsxArguments, IoArguments};
 
 /// The exit status when tests failed, and that for all else that went wrong.
 const TESTS_FAILED: u8 = 1;
@@ -46,6 +47,8 @@ fn run(command: &Command) -> Result<bool> {
         Command::Clean(arguments) => clean::run(arguments),
         Command::Volume(arguments) => volume::run(&arguments.verb).map(|()| true),
         Command::Io(arguments) => Ok(run_io(arguments)),
+        Command::Fsx(arguments) => Ok(told(fsx::run(&fsx_plan(arguments)))),
+        Command::Fsstress(arguments) => Ok(told(fsstress::run(&fsstress_plan(arguments)))),
     }
 }
 
@@ -69,4 +72,44 @@ fn run_io(arguments: &IoArguments) -> bool {
         lines.take_while(|line| line != "quit").for_each(|line| obey(&line, "--\n"));
     }
     is_good
+}
+
+/// Prints what a program of [`crate::exercise`] has to say.
+fn told(end: std::result::Result<String, String>) -> bool {
+    match end {
+        Ok(text) => {
+            println!("{text}");
+            true
+        }
+        Err(why) => {
+            eprintln!("{why}");
+            false
+        }
+    }
+}
+
+fn fsx_plan(arguments: &FsxArguments) -> fsx::Plan {
+    fsx::Plan {
+        file: arguments.file.clone(),
+        operations: arguments.operations,
+        seed: arguments.seed,
+        length: arguments.length,
+        most: arguments.most,
+        with_maps: !arguments.no_map,
+        with_direct: arguments.direct,
+        reopens: arguments.reopen,
+        expect: arguments.expect.clone(),
+    }
+}
+
+fn fsstress_plan(arguments: &FsstressArguments) -> fsstress::Plan {
+    fsstress::Plan {
+        directory: arguments.directory.clone(),
+        operations: arguments.operations,
+        processes: arguments.processes,
+        seed: arguments.seed,
+        journal: arguments.journal.clone(),
+        only_verifies: arguments.verify,
+        until_killed: arguments.until_killed,
+    }
 }

@@ -6,13 +6,12 @@ use std::os::unix::fs::FileExt;
 
 use rustix::fs::{copy_file_range, ftruncate, ioctl_ficlone};
 
+use super::buffer::Buffer;
 use super::words::Words;
 use super::{Failure, Machine, Outcome, SharedMap};
 
 /// Bytes that are written or read at a time.
 const CHUNK: usize = 1 << 20;
-/// Buffers of O_DIRECT must be aligned on some filesystems.
-const ALIGNMENT: usize = 4096;
 
 /// What is written.
 enum Pattern {
@@ -45,25 +44,6 @@ impl Pattern {
                 mixed.to_le_bytes()[usize::try_from(offset % 8).unwrap_or(0)]
             }
         }
-    }
-}
-
-/// A buffer that O_DIRECT takes: `filled` chooses each byte by its place.
-struct Buffer {
-    bytes: Vec<u8>,
-    start: usize,
-    length: usize,
-}
-
-impl Buffer {
-    fn new(length: usize) -> Self {
-        let bytes = vec![0; length + ALIGNMENT];
-        let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
-        Self { bytes, start, length }
-    }
-
-    fn slice(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.start + self.length]
     }
 }
 

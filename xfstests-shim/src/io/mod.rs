@@ -10,6 +10,7 @@
 
 mod acl;
 mod attributes;
+mod buffer;
 mod control;
 mod data;
 mod errno;
@@ -25,6 +26,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
+pub use buffer::{ALIGNMENT, Buffer};
 pub use errno::name as errno_name;
 use handles::Handle;
 pub use kernel::SharedMap;

@@ -84,6 +84,9 @@ leave() {
   rm -f "$tmp/$1.in" "$tmp/$1.out"
 }
 
+# Ends an actor as a crash of a program would. (Bash would tell of it if it were not waited for.)
+kill_actor() { kill -9 "${actor_pid[$1]}"; wait "${actor_pid[$1]}" 2>/dev/null; }
+
 # What a test needs: the words of its `needs` line.
 need() {
   case $1 in

@@ -174,13 +174,13 @@ fn an_interrupt_cleans_up() {
         return;
     }
     let tests = Tests::new();
-    tests.add("001", "auto", "scratch; cd \"$mnt\"; : >f; sleep 1000 & sleep 1000", "");
+    tests.add("001", "auto", "scratch; cd \"$mnt\"; : >f; : >\"$tmp/started\"; sleep 1000 & sleep 1000", "");
     let mut child = tests.check(&[]).stdout(Stdio::piped()).spawn().unwrap();
     // Until the test is in the middle of it.
     let work = tests.directory.path().join("tmp");
     let is_at_it = || {
         let entries = fs::read_dir(&work).unwrap().filter_map(Result::ok);
-        entries.into_iter().any(|entry| entry.path().join("scratch/f").exists())
+        entries.into_iter().any(|entry| entry.path().join("tmp/started").exists())
     };
     let mut polls = 0;
     while !is_at_it() {
