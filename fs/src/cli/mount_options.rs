@@ -150,10 +150,11 @@ impl MountSettings {
         Self { kernel, ..Self::default() }
     }
 
-    /// What mount(8) gets: what other filesystems do.
+    /// What mount(8) gets: what other filesystems do. What users mount gives nobody privileges;
+    /// fusermount3 refuses to do it otherwise.
     pub fn for_mount_helper(is_root: bool) -> Self {
         let kernel =
-            KernelOptions { exec: true, suid: true, dev: true, ..KernelOptions::default() };
+            KernelOptions { exec: true, suid: is_root, dev: is_root, ..KernelOptions::default() };
         Self { kernel, allow_other: is_root, ..Self::default() }
     }
 
@@ -309,6 +310,13 @@ mod tests {
         let kernel = settings.kernel;
         assert!(kernel.read_only && kernel.noatime && kernel.sync);
         assert!(!kernel.exec && !kernel.suid && !kernel.dev);
+    }
+
+    #[test]
+    fn only_root_mounts_with_setuid_and_devices() {
+        let [root, user] = [true, false].map(|root| MountSettings::for_mount_helper(root).kernel);
+        assert!(root.suid && root.dev && root.exec);
+        assert!(!user.suid && !user.dev && user.exec);
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl Machine {
     /// The present handle.
     fn handle(&mut self) -> Result<&mut Handle, Failure> {
         let present = self.handles.get_mut(self.present).and_then(Option::as_mut);
-        present.ok_or_else(|| Failure::Usage("no file is open".to_owned()))
+        present.ok_or_else(|| Failure::Wrong("no file is open".to_owned()))
     }
 
     /// The handle of the Nth open.
@@ -219,10 +219,7 @@ mod tests {
         let file = directory.path().join("a b");
         let mut machine = Machine::default();
         let mut say = |line: &str| machine.obey(line).text;
-        assert_eq!(
-            say("pread 0 1"),
-            "pread: no file is open; usage: pread OFFSET LENGTH: prints runs of equal bytes\n"
-        );
+        assert_eq!(say("pread 0 1"), "pread: no file is open\n");
         assert_eq!(say(&open_command(&file, "rwc")), "");
         assert_eq!(say("pwrite -b 61 4k 2"), "");
         assert_eq!(say("pread 0 8k"), "0..4096 00\n4096..4098 61\nend at 4098\n");

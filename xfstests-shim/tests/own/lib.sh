@@ -111,9 +111,6 @@ probe() {
     insert) answer=$(io -f rwc "$it" -c "pwrite 0 64k" -c "falloc -i 0 16k") ;;
     unshare) answer=$(io -f rwc "$it" -c "pwrite 0 64k" -c "falloc -u 0 16k") ;;
     shutdown) scratch; answer=$(io -f r "$mnt" -c shutdown); scratch_unmount ;;
-    syncfs) # does it make durable what the server has?
-      need fuse; scratch "" commit=600; echo x >"$mnt/x"; io -f r "$mnt" -c syncfs; scratch_crash
-      [ -s "$mnt/x" ] || answer="syncfs does not reach the server"; scratch_unmount ;;
     *) fail "there is no probe for $1" ;;
   esac
   rm -f "$it" "$it.2"

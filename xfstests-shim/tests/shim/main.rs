@@ -174,7 +174,12 @@ fn an_interrupt_cleans_up() {
         return;
     }
     let tests = Tests::new();
-    tests.add("001", "auto", "scratch; cd \"$mnt\"; : >f; : >\"$tmp/started\"; sleep 1000 & sleep 1000", "");
+    tests.add(
+        "001",
+        "auto",
+        "scratch; cd \"$mnt\"; : >f; : >\"$tmp/started\"; sleep 1000 & sleep 1000",
+        "",
+    );
     let mut child = tests.check(&[]).stdout(Stdio::piped()).spawn().unwrap();
     // Until the test is in the middle of it.
     let work = tests.directory.path().join("tmp");
