@@ -134,6 +134,11 @@ impl OwnSuite {
             }
             problems.extend(told);
         }
+        let extra = world.work.join("tmp");
+        if !mounts::below(&extra).is_empty() {
+            mounts::detach_all(&extra);
+            problems.push("the test has left mounts of its own".to_owned());
+        }
         problems.extend(self.server_problems(files)?);
         if let Ok(mut text) = fs::read_to_string(world.work.join("tmp/full")) {
             text.push_str(&notes);
