@@ -13,6 +13,9 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(braidfs_without_fork_check)]
+compile_error!("braidfs_without_fork_check is for counting instructions; it must serve no volume");
+
 pub mod acl;
 pub mod cli;
 pub mod delta;

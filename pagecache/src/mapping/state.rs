@@ -130,7 +130,9 @@ impl State {
     ) -> Result<(), TableError> {
         let old = self.table.get(page);
         let standing = old.as_ref().map_or(Standing::Clean, |old| self.standing(old));
-        let needed_by = old.and_then(|old| needing_version(&self.in_flight, &old));
+        let needed_by = old
+            .filter(|_| !cfg!(braidfs_without_fork_check))
+            .and_then(|old| needing_version(&self.in_flight, &old));
         let loses_tags = planted(Mistake::SwapLosesTags) && standing == Standing::InFlight;
         let tags = if loses_tags { TagSet::EMPTY } else { Tag::Dirty.into() };
         self.table.insert_tagged(page, entry.with_mark(self.open.mark()), tags)?;
