@@ -2,7 +2,7 @@
 
 /// The atomics of this crate. `tests/loom.rs` puts those of its model checker in their place.
 pub(crate) mod atomic {
-    pub(crate) use std::sync::atomic::{AtomicU32, Ordering, fence};
+    pub(crate) use std::sync::atomic::{AtomicU32, Ordering};
 }
 
 /// A point between two steps that other threads can get between: nothing, but built with

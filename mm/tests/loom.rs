@@ -15,7 +15,7 @@ use loom::thread;
 /// The atomics that `count` is to use here.
 mod sync {
     pub(crate) mod atomic {
-        pub(crate) use loom::sync::atomic::{AtomicU32, Ordering, fence};
+        pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
     }
 }
 

@@ -22,7 +22,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::FallocateFlags;
@@ -118,8 +118,7 @@ impl Directory {
     unsafe fn leave(&self, slot: usize) {
         // SAFETY: the caller is a user until the count goes down.
         let users = unsafe { &self.get(slot).users };
-        if users.fetch_sub(1, Ordering::Release) == 1 {
-            fence(Ordering::Acquire);
+        if users.fetch_sub(1, Ordering::AcqRel) == 1 {
             let memory = self.slots[slot].swap(ptr::null_mut(), Ordering::AcqRel);
             // SAFETY: the pointer came from a box in `add`; the last user is gone, new ones are only
             // made by users, and the swap took the pointer out once.

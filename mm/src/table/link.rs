@@ -30,7 +30,7 @@ use std::cell::UnsafeCell;
 use std::mem::ManuallyDrop;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::TableCounts;
 use super::bitmap::Bitmap;
@@ -181,8 +181,7 @@ impl Drop for NodeRef {
 /// The caller owns the reference, and does not use it any more.
 unsafe fn release(node: *mut Node) {
     // SAFETY: the reference keeps the node alive until it is given up.
-    if unsafe { &*node }.references.fetch_sub(1, Ordering::Release) == 1 {
-        fence(Ordering::Acquire);
+    if unsafe { &*node }.references.fetch_sub(1, Ordering::AcqRel) == 1 {
         // SAFETY: that was the last one.
         unsafe { tear_down(node) }
     }
