@@ -7,7 +7,7 @@ use braidfs::{MountOptions, Volume};
 use braidfs_block::{BlockDevice, BlockOperation, FaultyDevice, MemoryDevice};
 use braidfs_pagecache::WritebackPolicy;
 
-use super::support::{MIB, assert_clean, content, create, find, fresh, make, put, quiet};
+use super::support::{MIB, assert_clean, content, create, find, fresh, make, put, quiet, write};
 use super::{PAGE, grow, load, map, mechanisms, store};
 
 #[test]
@@ -164,8 +164,13 @@ fn a_full_delta_has_all_mapped_files_as_of_one_moment() {
         for round in 0..6 {
             let volume = Volume::mount(device.clone(), quiet()).unwrap();
             if round == 0 {
-                ["one", "other"].iter().for_each(|name| drop(put(&volume, name, &[0; PAGE])));
+                for name in ["one", "between", "other"] {
+                    put(&volume, name, &[0; PAGE]);
+                }
             }
+            // Files are staged in the order of their numbers: this one keeps the stager busy after
+            // the first, so that the second would be frozen much later than the first.
+            let between = find(&volume, "between").unwrap();
             let [one, other] = ["one", "other"].map(|name| {
                 let inode = find(&volume, name).unwrap();
                 let word: [u8; 8] = content(&volume, inode)[..8].try_into().unwrap();
@@ -188,7 +193,10 @@ fn a_full_delta_has_all_mapped_files_as_of_one_moment() {
                         }
                     }
                 });
-                (0..20).for_each(|_| volume.syncfs().unwrap());
+                for sync in 0..4 {
+                    write(&volume, between, 0, &vec![sync; MIB as usize]);
+                    volume.syncfs().unwrap();
+                }
                 ends.store(true, std::sync::atomic::Ordering::Relaxed);
             });
             // The crash: nothing is unmounted.
