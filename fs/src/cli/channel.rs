@@ -75,7 +75,9 @@ impl Channel {
             Errno::OPNOTSUPP | Errno::NODATA => {
                 format!("the server of {shown} does not know this; use the braidfs that mounted it")
             }
-            Errno::NOTCONN => format!("nobody serves {shown} any more; mount it again"),
+            Errno::NOTCONN | Errno::CONNABORTED => {
+                format!("nobody serves {shown} any more; mount it again")
+            }
             errno => format!("the server of {shown} refused: {errno}"),
         }
     }

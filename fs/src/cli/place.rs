@@ -60,9 +60,12 @@ pub fn all() -> CliResult<Vec<MountEntry>> {
     })
 }
 
-/// Whether this error says that the server of a mount is gone.
+/// Whether this error says that the server of a mount is gone. While it goes, the kernel gives
+/// ECONNABORTED to what it was still asked; once it is gone, ENOTCONN.
 fn is_dead(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(Errno::NOTCONN.raw_os_error())
+    [Errno::NOTCONN, Errno::CONNABORTED]
+        .iter()
+        .any(|gone| error.raw_os_error() == Some(gone.raw_os_error()))
 }
 
 fn remove_dead(path: &Path) -> CliResult {
@@ -89,6 +92,14 @@ fn remove_dead(path: &Path) -> CliResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_goes_counts_as_gone() {
+        for gone in [Errno::NOTCONN, Errno::CONNABORTED] {
+            assert!(is_dead(&io::Error::from(gone)), "{gone}");
+        }
+        assert!(!is_dead(&io::Error::from(Errno::ACCESS)));
+    }
 
     #[test]
     fn places_that_nothing_can_be_mounted_on() {
