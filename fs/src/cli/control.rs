@@ -1,18 +1,21 @@
-//! `control`: the settings of a mount, and changes to them.
+//! `control`: the settings of a mount, and changes to them; the end of all changes.
 
 use std::time::Duration;
 
-use super::args::ControlArguments;
+use super::args::{ControlArguments, ShutdownChoice};
 use super::channel::Channel;
 use super::error::{CliError, CliResult};
 use super::output::{json, say};
-use crate::fuse::{MountReport, SETTINGS_ATTRIBUTE};
+use crate::fuse::{MountReport, SETTINGS_ATTRIBUTE, SHUTDOWN_ATTRIBUTE};
 use crate::settings::SettingsChange;
 use crate::size::{human, human_duration};
 
 /// Changes what is to be changed; else shows what is in force.
 pub fn run(arguments: &ControlArguments) -> CliResult {
     let channel = Channel::open(&arguments.place)?;
+    if let Some(choice) = arguments.shutdown {
+        return shut_down(&channel, choice);
+    }
     let change = arguments.settings.change();
     if !change.is_empty() {
         make(&channel, &change)?;
@@ -38,6 +41,16 @@ pub fn make(channel: &Channel, change: &SettingsChange) -> CliResult {
     let value = serde_json::to_vec(change)
         .map_err(|error| CliError::new(format!("cannot write this as JSON: {error}")))?;
     channel.set(SETTINGS_ATTRIBUTE, &value).map_err(|errno| CliError::new(channel.refused(errno)))
+}
+
+/// Ends all changes. What is to be durable includes what the kernel has not handed over yet.
+fn shut_down(channel: &Channel, choice: ShutdownChoice) -> CliResult {
+    if choice == ShutdownChoice::Everything {
+        channel.hand_over()?;
+    }
+    channel
+        .set(SHUTDOWN_ATTRIBUTE, choice.word().as_bytes())
+        .map_err(|errno| CliError::new(channel.refused(errno)))
 }
 
 fn describe(report: &MountReport) -> String {

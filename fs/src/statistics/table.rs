@@ -102,7 +102,18 @@ const CACHE: &[Number] = &[
     counter("hits", "pages read from the cache", |s| s.cache.hits),
     counter("misses", "pages that had to be read or found to be holes", |s| s.cache.misses),
     counter("pages_read_ahead", "pages read before anybody asked", |s| s.cache.pages_read_ahead),
+    counter("mapped_faults", "faults of memory that programs map by the library", |s| {
+        s.cache.mapped_faults
+    }),
+    counter("mapped_pause_ns", "stores to it kept waiting by deltas, for how long", |s| {
+        s.cache.mapped_pause_ns
+    }),
     counter("zero_dedups", "pages of zeros kept without memory", |s| s.cache.zero_dedups),
+    counter("zero_scans", "pages at rest looked at for zeros", |s| s.cache.zero_scans),
+    counter("zero_finds", "those full of zeros, whose memory was given back", |s| {
+        s.cache.zero_finds
+    }),
+    counter("zero_unshares", "pages of zeros that got memory again", |s| s.cache.zero_unshares),
     amount("cached_bytes", "held by cached pages, forked copies included", |s| {
         s.cache.frames_used * BLOCK_BYTES
     }),

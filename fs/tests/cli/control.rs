@@ -128,6 +128,41 @@ fn others_may_look_but_not_change() {
 }
 
 #[test]
+fn a_shutdown_keeps_what_it_says_and_ends_all_changes() {
+    if !has_fuse() {
+        return;
+    }
+    let work = Workshop::new();
+    for (option, is_kept) in [("--shutdown", true), ("--shutdown=nothing", false)] {
+        let image = format!("{is_kept}.img");
+        let arguments = [&image, "mnt", "--create", SMALL, "--commit-interval", "600s"];
+        let server = work.mount(&arguments);
+        fs::write(work.path("mnt/file"), b"content").unwrap();
+        assert_eq!(work.run(&["control", "mnt", option]).succeeded().stdout, "");
+        let refused = fs::write(work.path("mnt/later"), b"").unwrap_err();
+        assert_eq!(refused.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()));
+        work.run(&["umount", "mnt"]).succeeded();
+        drop(server);
+        let server = work.mount(&[&image, "mnt"]);
+        assert_eq!(fs::read(work.path("mnt/file")).ok().as_deref() == Some(b"content"), is_kept);
+        assert!(!work.path("mnt/later").exists());
+        work.run(&["umount", "mnt"]).succeeded();
+        drop(server);
+    }
+}
+
+#[test]
+fn shutdowns_that_make_no_sense_are_refused() {
+    let work = Workshop::new();
+    let words = ["everything, names, nothing"];
+    work.run(&["control", "mnt", "--shutdown=later"]).failed(2, &words);
+    for other in ["--json", "--zero-dedup=on"] {
+        work.run(&["control", "mnt", "--shutdown", other])
+            .failed(2, &["--shutdown", "cannot be used with"]);
+    }
+}
+
+#[test]
 fn an_attribute_makes_one_file_durable() {
     if !has_fuse() {
         return;

@@ -9,14 +9,15 @@ use clap::{Args, ValueEnum};
 use crate::settings::{SettingsChange, milliseconds};
 use crate::size::{parse_duration, parse_size};
 
-/// Show the settings of a mount, or change them
+/// Show the settings of a mount, or change them; or end all changes
 ///
 /// Without settings it shows those in force. Changes hold until the volume is unmounted; only root
 /// and the user who mounted it may make them.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     braidfs control mnt\n  \
-    braidfs control mnt --writeback-policy wait --dirty-limit 256M")]
+    braidfs control mnt --writeback-policy wait --dirty-limit 256M\n  \
+    braidfs control mnt --shutdown=nothing")]
 pub struct ControlArguments {
     /// A directory of the mount
     #[arg(value_name = "DIR")]
@@ -27,6 +28,40 @@ pub struct ControlArguments {
     /// Print the settings as JSON
     #[arg(long)]
     pub json: bool,
+    /// End all changes at once, after making this durable (everything, if it is not said): every
+    /// change and every fsync fails from then on, until the volume is unmounted and mounted again
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "everything",
+        conflicts_with_all = ["SettingsArguments", "json"]
+    )]
+    pub shutdown: Option<ShutdownChoice>,
+}
+
+/// What is made durable before a shutdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ShutdownChoice {
+    /// Everything that was changed
+    Everything,
+    /// Names and attributes
+    Names,
+    /// Nothing that is not durable already, as in a crash
+    Nothing,
+}
+
+impl ShutdownChoice {
+    /// What is written to the attribute of the server.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Everything => "everything",
+            Self::Names => "names",
+            Self::Nothing => "nothing",
+        }
+    }
 }
 
 /// The settings that can be changed while a volume is mounted.

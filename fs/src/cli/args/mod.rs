@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-pub use control::{ControlArguments, PolicyChoice, SettingsArguments, Switch};
+pub use control::{ControlArguments, PolicyChoice, SettingsArguments, ShutdownChoice, Switch};
 pub use lab::{Disk, Driver, Lab, LabArguments, WritebackLabArguments, Writer};
 pub use look::{DumpArguments, DumpWhat, InfoArguments};
 pub use mkfs::MkfsArguments;
