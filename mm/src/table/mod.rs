@@ -200,6 +200,28 @@ impl PageTable {
         }
     }
 
+    /// Gives the entry of a page that mark, and sets and clears tags, on one way down; does nothing
+    /// if the page has no entry.
+    pub fn change_mark_and_tags(
+        &mut self,
+        index: u64,
+        mark: EntryMark,
+        set: impl Into<TagSet>,
+        clear: impl Into<TagSet>,
+    ) -> Result<(), TableError> {
+        let Some(entry) = self.get(index) else {
+            return Ok(());
+        };
+        let tags = (entry.tags - clear.into()) | set.into();
+        if entry.mark == mark && entry.tags == tags {
+            return Ok(());
+        }
+        self.edit(index, |slot| {
+            slot.set_mark(mark);
+            slot.set_tags(tags);
+        })
+    }
+
     /// Makes a page that is in a frame full of zeros a [`Content::DedupZero`], with the same tags
     /// and mark. Says whether it did.
     pub fn dedup_zero(&mut self, index: u64) -> Result<bool, TableError> {

@@ -156,8 +156,7 @@ impl State {
         if standing == Standing::Open {
             return Ok(());
         }
-        self.table.set_mark(page, self.open.mark())?;
-        self.table.change_tags(page, Tag::Dirty, Tag::Writeback)?;
+        self.table.change_mark_and_tags(page, self.open.mark(), Tag::Dirty, Tag::Writeback)?;
         self.open_pages += 1;
         tally.dirtied += u64::from(standing == Standing::Clean);
         Ok(())
