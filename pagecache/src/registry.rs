@@ -7,6 +7,7 @@
 //!
 //! Lock: one mutex, a leaf. No strong reference is dropped under it.
 
+use std::num::NonZeroU64;
 use std::sync::{Arc, Weak};
 
 use crate::mapping::Mapping;
@@ -15,25 +16,25 @@ use crate::sync::Mutex;
 /// A mapping in the registry. Never zero, which in the metadata of a frame means that nobody owns
 /// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OwnerId(u64);
+pub(crate) struct OwnerId(NonZeroU64);
 
 impl OwnerId {
     /// The id as it stands in the metadata of a frame.
     pub(crate) fn to_word(self) -> u64 {
-        self.0
+        self.0.get()
     }
 
     /// The id in the metadata of a frame, if it has an owner.
     pub(crate) fn from_word(word: u64) -> Option<Self> {
-        (word != 0).then_some(Self(word))
+        NonZeroU64::new(word).map(Self)
     }
 
     fn of_slot(slot: usize) -> Self {
-        Self(slot as u64 + 1)
+        Self(NonZeroU64::MIN.saturating_add(slot as u64))
     }
 
     fn slot(self) -> usize {
-        (self.0 - 1) as usize
+        (self.0.get() - 1) as usize
     }
 }
 
