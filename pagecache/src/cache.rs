@@ -30,7 +30,7 @@ const MAPPED_ROUNDS: u32 = 2;
 /// Table memory that is always allowed.
 const MINIMUM_TABLE_BYTES: u64 = 1 << 20;
 
-/// The page cache of a mount. Files share it through their [`Mapping`](crate::Mapping)s.
+/// The page cache of a mount. Files share it through their [`Mapping`]s.
 pub struct PageCache {
     pool: Arc<FramePool>,
     policy: PolicySwitch,

@@ -21,7 +21,7 @@
 //! * A node is complete before a link leads to it, and the link is stored with release ordering.
 //!   What is taken out of a link, and was its last reference, gives up at once what it owns (frames,
 //!   nodes below, its charge), but its memory only when no reader can be looking: see
-//!   [`reclaim`](crate::reclaim). Words and links in it stay as they were.
+//!   [`reclaim`]. Words and links in it stay as they were.
 //! * So a reader who follows links under one pin finds nodes that were linked at some moment since
 //!   it was pinned, or hang below one that was. Whether they still are is for the reader to find
 //!   out: a node that was taken out of a place never gets back to it while a pin lasts.
