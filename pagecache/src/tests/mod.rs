@@ -24,7 +24,7 @@
 //!
 //! Concurrency enters as operations *within* a fill, which is the only place where an operation of one
 //! thread is seen half-way by others; the rest happens under one lock. The steps inside the locks are
-//! what `tests/shuttle.rs` schedules.
+//! what `tests/shuttle` schedules.
 
 // Helpers of tests are not recognised as tests themselves.
 #![allow(clippy::unwrap_used, clippy::panic)]

@@ -8,6 +8,8 @@
 #![cfg(shuttle)]
 #![allow(clippy::unwrap_used)]
 
+mod fsync;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -22,12 +24,14 @@ use shuttle::{Config, Runner};
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
-/// Runs a scenario under many schedules.
+/// Runs a scenario under many schedules: 1,500 of each kind, or what `SCHEDULES` says.
 fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+    let schedules = std::env::var("SCHEDULES").ok().and_then(|count| count.parse().ok());
+    let schedules = schedules.unwrap_or(1500);
     let mut config = Config::new();
     config.stack_size = 1 << 20;
-    Runner::new(RandomScheduler::new(1500), config.clone()).run(scenario.clone());
-    Runner::new(PctScheduler::new(3, 1500), config).run(scenario);
+    Runner::new(RandomScheduler::new(schedules), config.clone()).run(scenario.clone());
+    Runner::new(PctScheduler::new(3, schedules), config).run(scenario);
 }
 
 /// Pages full of one byte each.
