@@ -28,6 +28,10 @@ use super::{PAGE, byte_of, explore, join, uniform};
 const PAGES: usize = 2;
 /// The page that is cut off.
 const CUT: u64 = 1;
+/// Pages of another file whose reads evict what is clean and cold: twice the pool.
+const EVICTING: u64 = 128;
+/// What is on the disk in the beginning.
+const FIRST: u8 = 9;
 
 /// What a page was, one content after the other. Contents differ, but for the zeros after a cut.
 struct History {
@@ -123,11 +127,12 @@ impl World {
         let config = CacheConfig { policy, ..CacheConfig::with_pool_bytes(64 * PAGE) };
         let cache = PageCache::new(config).unwrap();
         let open = Open { number: 1, holes: Leaf::default() };
+        let durable = (0..PAGES as u64).map(|page| (page, (0, FIRST))).collect();
         Arc::new(Self {
             mapping: Mapping::new(&cache),
             cache,
-            disk: Leaf::default(),
-            pages: Leaf::new([const { 0 }; PAGES].map(|_| History { states: vec![0], ended: 0 })),
+            disk: Leaf::new(Disk { durable, ..Disk::default() }),
+            pages: Leaf::new([FIRST; PAGES].map(|byte| History { states: vec![byte], ended: 0 })),
             gate: RwLock::new(open),
             io: Mutex::new(()),
             deck: Mutex::default(),
@@ -346,14 +351,13 @@ fn one_page_in_three_versions_is_durable_as_promised_while_memory_is_short() {
             });
             let syncer = start(&world, World::fsync);
             let reader = start(&world, |world| world.read_on([0, 0]));
-            // More than the pool: whatever is clean and cold is evicted.
             let evictor = start(&world, |world| {
                 let other = Mapping::new(&world.cache);
                 let full = World::new(WritebackPolicy::Fork);
-                let pages = (0..96).map(|page| (page, (1, 7)));
+                let pages = (0..EVICTING).map(|page| (page, (1, 7)));
                 full.disk.lock().unwrap().durable.extend(pages);
                 let mut bytes = vec![0; 32 * PAGE_SIZE];
-                for at in (0..96).step_by(32) {
+                for at in (0..EVICTING).step_by(32) {
                     other.read(at * PAGE, &mut bytes, &*full).unwrap();
                 }
             });
