@@ -43,6 +43,9 @@ pub(crate) struct Closed {
     pub reservation: Reservation,
     /// When it was opened.
     pub opened_at: Instant,
+    /// The changes of the delta before, which nobody looks names up in any more. To give them back takes
+    /// time for each of them: to be dropped when the gate is open again.
+    pub outdated: Arc<ChangeTable>,
 }
 
 impl OpenDelta {
@@ -54,10 +57,11 @@ impl OpenDelta {
         if everything {
             self.closed_full = number;
         }
-        self.closed = std::mem::take(&mut self.changes);
+        let changes = std::mem::take(&mut self.changes);
+        let outdated = std::mem::replace(&mut self.closed, changes.clone());
         let reservation = std::mem::take(self.reservation.get_mut());
         let opened_at = std::mem::replace(&mut self.opened_at, Instant::now());
-        Closed { number, changes: self.closed.clone(), reservation, opened_at }
+        Closed { number, changes, reservation, opened_at, outdated }
     }
 }
 

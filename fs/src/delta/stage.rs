@@ -84,11 +84,12 @@ impl Committer {
                 self.note_clean_data(file.number());
             }
         }
-        let super::gate::Closed { number, changes, reservation, opened_at } =
+        let super::gate::Closed { number, changes, reservation, opened_at, outdated } =
             open.advance(everything);
         drop(open);
         self.recorders.record_since(Measure::Transition, started);
         self.recorders.record_since(Measure::DeltaOpen, opened_at);
+        drop(outdated);
         Some(ClosedDelta {
             number,
             everything,
