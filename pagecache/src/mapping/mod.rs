@@ -29,6 +29,12 @@
 //! page as dirty as it was. It passes pages in flight, so it stands to the others as a write to a
 //! page that is clean or open does.
 //!
+//! Asking for admission ([`Mapping::admit`]) changes no content and no tag; it takes the lock, unless
+//! there is plenty of everything. Until the edit the caller keeps writes, truncations, punches and
+//! freezes away, so only a miss, a settling or an eviction comes between. Settling can only make a
+//! fork needless. An eviction may take a page that the edit then needs a frame for, and a miss may
+//! take that frame: the edit waits for another one.
+//!
 //! * *lock*: both take the lock; whoever is first comes first, and either order is right. A read
 //!   that overlaps a write may see part of it, as everywhere.
 //! * *hold*: a hit looks the page up in the live table as it is at some moment of the look-up, and
