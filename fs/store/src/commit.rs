@@ -57,7 +57,9 @@ impl Store {
             AppendError::Refused(error) => error,
             AppendError::Device(error) => self.poison.set(error),
         })?;
-        self.layers.write().publish(Layer::from_records(records, placed.delta, next_inode));
+        // Not under the lock that every look-up takes: it takes as long as the delta is large.
+        let layer = Layer::from_records(records, placed.delta, next_inode);
+        self.layers.write().publish(layer);
         self.flusher
             .note_written(Written { delta: placed.delta, durable_through: placed.durable_through });
         self.counters.deltas.add(1);
