@@ -38,6 +38,8 @@ pub(crate) struct Pressure {
     frozen_pages_peak: AtomicU64,
     frame_waiters: AtomicU64,
     shut_down: AtomicBool,
+    /// Whether a page became dirty since the scanner of zero pages last asked.
+    dirtied: AtomicBool,
     thresholds: Thresholds,
     pacer: Pacer,
     progress: WaitQueue,
@@ -92,6 +94,7 @@ impl Pressure {
             frozen_pages_peak: AtomicU64::new(0),
             frame_waiters: AtomicU64::new(0),
             shut_down: AtomicBool::new(false),
+            dirtied: AtomicBool::new(false),
             thresholds: Thresholds::new(config),
             pacer: Pacer::new(),
             progress: WaitQueue::default(),
@@ -144,6 +147,9 @@ impl Pressure {
             return;
         }
         let before = self.dirty_pages.fetch_add(pages, Ordering::Relaxed);
+        if !self.dirtied.load(Ordering::Relaxed) {
+            self.dirtied.store(true, Ordering::Relaxed);
+        }
         let background = self.thresholds.background();
         if before + pages > background {
             self.pacer.note_dirtied(pages);
@@ -151,6 +157,11 @@ impl Pressure {
                 self.demand.wake_all();
             }
         }
+    }
+
+    /// Whether any page became dirty since this was last asked, be it durable by now.
+    pub(crate) fn take_dirtied(&self) -> bool {
+        self.dirtied.swap(false, Ordering::Relaxed)
     }
 
     /// Accounts dirty pages that were dropped with their file or range, without writeback.

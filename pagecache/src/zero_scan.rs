@@ -79,7 +79,8 @@ impl PageCache {
             return false;
         }
         let Some(mut place) = self.zero_scanner().place.try_lock() else { return false };
-        if self.pressure().dirty_pages() > 0 {
+        // Asked as well as counted: a page that is fsynced at once is dirty for a moment only.
+        if self.pressure().take_dirtied() || self.pressure().dirty_pages() > 0 {
             place.fruitless_rounds = 0;
         }
         place.fruitless_rounds < FRUITLESS_ROUNDS

@@ -223,3 +223,15 @@ fn scanning_gets_into_nobodys_way() {
     let frames = (0..64).filter(|page| file.byte_of(*page) != 0).count() as u64;
     assert_eq!(file.counters().frames_used, frames);
 }
+
+#[test]
+fn the_scanner_wakes_for_what_was_durable_before_it_looked() {
+    let file = File::new(WritebackPolicy::Fork);
+    assert_eq!(scan(&file), 0);
+    assert!(!file.cache.wants_zero_scan());
+    file.fill_page(0, 1);
+    zero_in_parts(&file, 0);
+    file.sync();
+    assert!(file.cache.wants_zero_scan());
+    assert_eq!(scan(&file), 1);
+}
