@@ -8,8 +8,8 @@
 //! write of that thread. On a busy machine the second is how long a thread may be off its processor;
 //! so it stands beside what it is while the other thread only spins.
 //!
-//! The log bounds a delta: of 100,000 changed attributes or new names, part is closed before by itself,
-//! and the delta that is measured has the rest. Pages all wait for it.
+//! Of 100,000 changed attributes or new names a delta closes by itself before all are made, so those
+//! rows say nothing of one delta that has them all. Pages all wait for the delta that is measured.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
